@@ -1,0 +1,1 @@
+"""What every layer stands on: places in text, diagnostics, clock, ids, task groups, files. Names no domain."""

@@ -1,0 +1,181 @@
+"""The one clock of a world. Everything that waits or asks for the time does so here.
+
+Theory of operation. Time runs as real time plus an offset; `advance` adds to the offset and wakes every sleeper whose
+moment has come, in the order of their moments, so a test or a class may jump 21 days. There are two kinds of waiting:
+
+- a *timer* (`sleep`, `sleep_until`): a TTL, a lease, a back-off. It ends when the clock shows its moment.
+- a *transition* (`transition`): something that merely takes long in the real AWS: a cluster that is CREATING, a node
+  that boots. At pace `instant` it takes no time, at pace `aws` the real duration (as a timer).
+
+Deadlines of real sockets and processes are no business of the world's time: those use `real_sleep` and `real_monotonic`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+
+class Pace(enum.Enum):
+    INSTANT = "instant"
+    AWS = "aws"
+
+
+class Clock:
+    """Real time plus an offset that can be advanced. One per world; its sleepers belong to the running event loop.
+
+    `read` gives real seconds since 1970 and may be replaced by a test. `frozen` stops real time: only `advance` moves.
+    """
+
+    def __init__(
+        self,
+        pace: Pace = Pace.INSTANT,
+        offset: float = 0.0,
+        read: Callable[[], float] = time.time,
+        frozen: bool = False,
+    ) -> None:
+        self.pace = pace
+        self._offset = offset
+        self._read = read
+        self._frozen_at = read() if frozen else None
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._serial = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def offset(self) -> float:
+        """Seconds by which this world is ahead of real time."""
+        return self._offset
+
+    def time(self) -> float:
+        """Seconds since 1970 in this world."""
+        return (self._read() if self._frozen_at is None else self._frozen_at) + self._offset
+
+    def now(self) -> datetime:
+        """The world's time, aware, in UTC."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits until the world's clock is `seconds` further."""
+        await self.sleep_until(self.time() + seconds)
+
+    async def sleep_until(self, moment: float | datetime) -> None:
+        due = moment.timestamp() if isinstance(moment, datetime) else moment
+        if due <= self.time():
+            await asyncio.sleep(0)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (due, next(self._serial), future))
+        self._arm()
+        await future
+
+    async def transition(self, seconds: float) -> None:
+        """Waits as long as the real service would need, or not at all at pace `instant`."""
+        if self.pace is Pace.AWS:
+            await self.sleep(seconds)
+        else:
+            await asyncio.sleep(0)
+
+    async def advance(self, by: timedelta | float) -> datetime:
+        """Jumps ahead, firing timers in the order of their moments; each sees the clock at its own moment.
+
+        Returns the new time. Between two moments the event loop runs, so that what a timer starts may set new timers
+        which fall into the same jump.
+        """
+        seconds = by.total_seconds() if isinstance(by, timedelta) else float(by)
+        if seconds < 0:
+            raise ValueError("a clock can't be turned back")
+        target = self.time() + seconds
+        while self._sleepers and self._sleepers[0][0] <= target:
+            self._offset += max(0.0, self._sleepers[0][0] - self.time())
+            self._wake()
+            for _ in range(8):
+                await asyncio.sleep(0)
+        self._offset += max(0.0, target - self.time())
+        self._wake()
+        return self.now()
+
+    def _wake(self) -> None:
+        now = self.time()
+        while self._sleepers and self._sleepers[0][0] <= now:
+            future = heapq.heappop(self._sleepers)[2]
+            if not future.done():
+                future.set_result(None)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        if self._sleepers and self._frozen_at is None:
+            # A whole day at most, so that a suspended machine or a changed wall clock is noticed.
+            wait = min(max(0.0, self._sleepers[0][0] - self.time()), 86_400.0)
+            # A timer may fire a hair early; the millisecond keeps it from spinning.
+            self._timer = asyncio.get_running_loop().call_later(wait + 0.001, self._wake)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Seconds precision with `Z`, the form of Kubernetes and most of AWS."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def rfc3339_micro(moment: datetime) -> str:
+    """Kubernetes' MicroTime: exactly six digits of a second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Reads any RFC 3339 time. ValueError when it is none."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"no time zone in {text!r}")
+    return moment.astimezone(UTC)
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Reads `90s`, `1h30m`, `21d`, `1.5h`. ValueError names what was expected."""
+    rest, total = text.strip(), 0.0
+    if not rest:
+        raise ValueError("empty duration; write for example 90s, 1h30m or 21d")
+    while rest:
+        digits = next((i for i, c in enumerate(rest) if not (c.isdigit() or c == ".")), len(rest))
+        letters = next((i for i, c in enumerate(rest[digits:]) if not c.isalpha()), len(rest) - digits)
+        unit = rest[digits : digits + letters]
+        try:
+            total += float(rest[:digits]) * _UNITS[unit]
+        except (ValueError, KeyError):
+            raise ValueError(f"{text!r} is no duration; write for example 90s, 1h30m or 21d") from None
+        rest = rest[digits + letters :]
+    return timedelta(seconds=total)
+
+
+def real_monotonic() -> float:
+    """Seconds of real time for deadlines and measurements, never shown as a time of the world."""
+    return time.monotonic()
+
+
+def real_sleep(seconds: float) -> None:
+    """Blocks a thread for real time: polling of foreign processes and endpoints only."""
+    time.sleep(seconds)
+
+
+def real_wait(event: threading.Event, seconds: float) -> bool:
+    """Waits for real time unless `event` is set first; true when it was set."""
+    return event.wait(seconds)
+
+
+def stopwatch() -> Callable[[], float]:
+    """Starts now; each call gives the real seconds since."""
+    start = time.perf_counter()
+    return lambda: time.perf_counter() - start

@@ -1,0 +1,1 @@
+"""Fargate: which pods, what size, on which node, and why not."""

@@ -1,0 +1,1 @@
+"""The Kubernetes side: API types and rules, storage, API server, client, scheduler, controllers. Knows no AWS."""

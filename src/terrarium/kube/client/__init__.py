@@ -1,0 +1,1 @@
+"""How controllers, the scheduler, kubelets and EKS see a cluster: one contract, in process and over HTTP."""

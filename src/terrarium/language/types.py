@@ -1,0 +1,138 @@
+"""The types of values, as in go-cty (docs/concepts.md): primitives, collections, structural types and `any`.
+
+Types are immutable and compare by structure. `friendly` gives the words Terraform's messages use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Type:
+    """Base of all types."""
+
+    __slots__ = ()
+
+    @property
+    def is_primitive(self) -> bool:
+        return isinstance(self, Primitive)
+
+    @property
+    def is_collection(self) -> bool:
+        """List, set or map: any number of elements of one type."""
+        return isinstance(self, List | Set | Map)
+
+    @property
+    def is_structural(self) -> bool:
+        """Object or tuple: known members, each of its own type."""
+        return isinstance(self, Object | Tuple)
+
+    def has_dynamic(self) -> bool:
+        """Whether `any` stands somewhere inside."""
+        return False
+
+    def friendly(self) -> str:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive(Type):
+    name: str
+
+    def friendly(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic(Type):
+    """The type of what is not known yet (`any`)."""
+
+    def has_dynamic(self) -> bool:
+        return True
+
+    def friendly(self) -> str:
+        return "dynamic"
+
+    def __repr__(self) -> str:
+        return "any"
+
+
+STRING = Primitive("string")
+NUMBER = Primitive("number")
+BOOL = Primitive("bool")
+DYNAMIC = Dynamic()
+
+
+@dataclass(frozen=True, slots=True)
+class List(Type):
+    element: Type
+
+    def has_dynamic(self) -> bool:
+        return self.element.has_dynamic()
+
+    def friendly(self) -> str:
+        return f"list of {self.element.friendly()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Set(Type):
+    element: Type
+
+    def has_dynamic(self) -> bool:
+        return self.element.has_dynamic()
+
+    def friendly(self) -> str:
+        return f"set of {self.element.friendly()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Map(Type):
+    element: Type
+
+    def has_dynamic(self) -> bool:
+        return self.element.has_dynamic()
+
+    def friendly(self) -> str:
+        return f"map of {self.element.friendly()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple(Type):
+    elements: tuple[Type, ...] = ()
+
+    def has_dynamic(self) -> bool:
+        return any(t.has_dynamic() for t in self.elements)
+
+    def friendly(self) -> str:
+        return "tuple"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Object(Type):
+    """`attributes` in any order: two objects are equal when the sets of pairs are. `optional` names those which may be
+    left out of a value that is converted to this type (a type constraint only; values' own types have none)."""
+
+    attributes: Mapping[str, Type] = field(default_factory=dict)
+    optional: frozenset[str] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Object) and self.attributes == other.attributes and self.optional == other.optional
+
+    def __hash__(self) -> int:
+        return hash(("object", frozenset(self.attributes.items()), self.optional))
+
+    def has_dynamic(self) -> bool:
+        return any(t.has_dynamic() for t in self.attributes.values())
+
+    def friendly(self) -> str:
+        return "object"
+
+
+EMPTY_OBJECT = Object({})
+EMPTY_TUPLE = Tuple(())
