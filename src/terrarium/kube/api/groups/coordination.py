@@ -1,0 +1,9 @@
+"""Rows of coordination.k8s.io/v1."""
+
+from __future__ import annotations
+
+from terrarium.kube.api.groups.rows import Group
+
+V1 = Group("coordination.k8s.io/v1")
+
+KINDS = (V1.row("Lease", "leases"),)

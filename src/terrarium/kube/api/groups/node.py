@@ -1,0 +1,9 @@
+"""Rows of node.k8s.io/v1."""
+
+from __future__ import annotations
+
+from terrarium.kube.api.groups.rows import Group
+
+V1 = Group("node.k8s.io/v1")
+
+KINDS = (V1.row("RuntimeClass", "runtimeclasses", cluster=True),)

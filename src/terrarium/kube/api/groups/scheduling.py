@@ -1,0 +1,9 @@
+"""Rows of scheduling.k8s.io/v1."""
+
+from __future__ import annotations
+
+from terrarium.kube.api.groups.rows import Group
+
+V1 = Group("scheduling.k8s.io/v1")
+
+KINDS = (V1.row("PriorityClass", "priorityclasses", cluster=True, short=("pc",)),)
