@@ -6,6 +6,8 @@ moment has come, in the order of their moments, so a test or a class may jump 21
 - a *timer* (`sleep`, `sleep_until`): a TTL, a lease, a back-off. It ends when the clock shows its moment.
 - a *transition* (`transition`): something that merely takes long in the real AWS: a cluster that is CREATING, a node
   that boots. At pace `instant` it takes no time, at pace `aws` the real duration (as a timer).
+- a *heartbeat* (`heartbeat`): a lease renewal, a periodic look around. A jump doesn't stop for each of its beats (21
+  days hold 181,440 lease renewals): it beats once at each moment where the jump stops for a timer, and at the end.
 
 Deadlines of real sockets and processes are no business of the world's time: those use `real_sleep` and `real_monotonic`.
 """
@@ -45,6 +47,7 @@ class Clock:
         self._read = read
         self._frozen_at = read() if frozen else None
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._heartbeats: list[tuple[float, int, asyncio.Future[None]]] = []
         self._serial = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -66,12 +69,18 @@ class Clock:
         await self.sleep_until(self.time() + seconds)
 
     async def sleep_until(self, moment: float | datetime) -> None:
-        due = moment.timestamp() if isinstance(moment, datetime) else moment
+        await self._wait(self._sleepers, moment.timestamp() if isinstance(moment, datetime) else moment)
+
+    async def heartbeat(self, seconds: float) -> None:
+        """Waits like `sleep`, but a jump over many beats wakes it only where the jump stops anyway."""
+        await self._wait(self._heartbeats, self.time() + seconds)
+
+    async def _wait(self, heap: list[tuple[float, int, asyncio.Future[None]]], due: float) -> None:
         if due <= self.time():
             await asyncio.sleep(0)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (due, next(self._serial), future))
+        heapq.heappush(heap, (due, next(self._serial), future))
         self._arm()
         await future
 
@@ -103,21 +112,24 @@ class Clock:
 
     def _wake(self) -> None:
         now = self.time()
-        while self._sleepers and self._sleepers[0][0] <= now:
-            future = heapq.heappop(self._sleepers)[2]
-            if not future.done():
-                future.set_result(None)
+        for heap in (self._sleepers, self._heartbeats):
+            while heap and heap[0][0] <= now:
+                future = heapq.heappop(heap)[2]
+                if not future.done():
+                    future.set_result(None)
         self._arm()
 
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._sleepers and self._sleepers[0][2].done():
-            heapq.heappop(self._sleepers)
-        if self._sleepers and self._frozen_at is None:
+        for heap in (self._sleepers, self._heartbeats):
+            while heap and heap[0][2].done():
+                heapq.heappop(heap)
+        next_due = min((heap[0][0] for heap in (self._sleepers, self._heartbeats) if heap), default=None)
+        if next_due is not None and self._frozen_at is None:
             # A whole day at most, so that a suspended machine or a changed wall clock is noticed.
-            wait = min(max(0.0, self._sleepers[0][0] - self.time()), 86_400.0)
+            wait = min(max(0.0, next_due - self.time()), 86_400.0)
             # A timer may fire a hair early; the millisecond keeps it from spinning.
             self._timer = asyncio.get_running_loop().call_later(wait + 0.001, self._wake)
 
