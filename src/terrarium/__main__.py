@@ -1,0 +1,5 @@
+"""`python -m terrarium` is `terrarium`."""
+
+from terrarium.cli.main import main
+
+main()
