@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import Group, SCALE, STATUS
+from terrarium.kube.api.groups.rows import SCALE, STATUS, Group
 
 V1 = Group("apps/v1")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import Group, STATUS, sub
+from terrarium.kube.api.groups.rows import STATUS, Group, sub
 
 V1 = Group("certificates.k8s.io/v1")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import CREATE, Group, PROXY, SCALE, STATUS, sub
+from terrarium.kube.api.groups.rows import CREATE, PROXY, SCALE, STATUS, Group, sub
 
 V1 = Group("v1")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import Group, STATUS
+from terrarium.kube.api.groups.rows import STATUS, Group
 
 V1 = Group("policy/v1")
 

@@ -53,6 +53,7 @@ def sub(
 
 SCALE = sub("scale", kind="Scale", gv="autoscaling/v1")
 STATUS = sub("status")
+PLAIN = Strategy()
 
 
 class Group:
@@ -74,7 +75,7 @@ class Group:
         storage: str = "",
         storage_version: str = "",
         convert: Callable[[Obj, str], Obj] | None = None,
-        strategy: Strategy = Strategy(),
+        strategy: Strategy = PLAIN,
         subresources: Sequence[Subresource] = (),
         columns: tuple[Column, ...] = (),
         selectable: Mapping[str, Callable[[Obj], str]] | None = None,
