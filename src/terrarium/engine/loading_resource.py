@@ -1,0 +1,325 @@
+"""Reads `resource`, `data` and `ephemeral` blocks: the arguments which every resource has, lifecycle, provisioners."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from terrarium.base.diagnostics import Diagnostic, error
+from terrarium.engine import static
+from terrarium.engine.configuration import CheckRule, ProviderRef, Provisioner, Resource
+from terrarium.language import nodes
+from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
+from terrarium.language.evaluate import references
+
+
+class Repeating(Protocol):
+    count: nodes.Expression | None
+    for_each: nodes.Expression | None
+
+
+class Reader:
+    """Gathers diagnostics while blocks are read, with the small reading steps that all share."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    def say(self, diagnostic: Diagnostic) -> None:
+        self.diagnostics.append(diagnostic)
+
+    def extend(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics.extend(diagnostics)
+
+    def content(self, body: nodes.Body, schema: BodySchema, partial: bool = False) -> Any:
+        found, diagnostics = content(body, schema, partial=partial)
+        self.extend(diagnostics)
+        return found
+
+    def just_attributes(self, body: nodes.Body) -> Mapping[str, nodes.Attribute]:
+        from terrarium.language.bodies import just_attributes
+
+        found, diagnostics = just_attributes(body)
+        self.extend([d for d in diagnostics if not d.summary.startswith("Unexpected ")])
+        return found
+
+    def escaped(self, found: Any) -> nodes.Body:
+        """What is left of a body, with the contents of a `_ {…}` block in it: arguments named like meta-arguments."""
+        from terrarium.engine.loading import merged
+
+        rest: nodes.Body = found.remain
+        for block in found.blocks:
+            if block.type == "_":
+                rest = merged(rest, block.body)
+        return rest
+
+    def text(self, expression: nodes.Expression) -> str | None:
+        value, diagnostics = static.constant_text(expression)
+        self.extend(diagnostics)
+        return value
+
+    def boolean(self, expression: nodes.Expression) -> bool | None:
+        value, diagnostics = static.constant_bool(expression)
+        self.extend(diagnostics)
+        return value
+
+    def references(self, expression: nodes.Expression) -> list[nodes.Traversal]:
+        found, diagnostics = static.references_list(expression)
+        self.extend(diagnostics)
+        return found
+
+    def repetition(self, attributes: Mapping[str, nodes.Attribute], into: Repeating) -> None:
+        if "count" in attributes:
+            into.count = attributes["count"].expression
+        if "for_each" in attributes:
+            into.for_each = attributes["for_each"].expression
+        if into.count is not None and into.for_each is not None:
+            self.say(
+                error(
+                    'Invalid combination of "count" and "for_each"',
+                    'The "count" and "for_each" meta-arguments are mutually-exclusive, only one should be used to be '
+                    "explicit about the number of resources to be created.",
+                    attributes["for_each"].name_range,
+                )
+            )
+
+
+def _attributes(*names: str, required: tuple[str, ...] = ()) -> tuple[AttributeSchema, ...]:
+    return tuple(AttributeSchema(n, required=n in required) for n in (*names, *required))
+
+
+_META_BLOCKS = (
+    BlockSchema("locals", labels=()),
+    BlockSchema("lifecycle", labels=()),
+    BlockSchema("connection", labels=()),
+    BlockSchema("provisioner", labels=("type",)),
+    BlockSchema("_", labels=()),
+)
+_MANAGED = BodySchema(attributes=_attributes("count", "for_each", "provider", "depends_on"), blocks=_META_BLOCKS)
+_DATA = BodySchema(
+    attributes=_attributes("count", "for_each", "provider", "depends_on"),
+    blocks=(BlockSchema("lifecycle", labels=()), BlockSchema("locals", labels=()), BlockSchema("_", labels=())),
+)
+_LIFECYCLE = BodySchema(
+    attributes=_attributes("create_before_destroy", "prevent_destroy", "ignore_changes", "replace_triggered_by"),
+    blocks=(BlockSchema("precondition", labels=()), BlockSchema("postcondition", labels=())),
+)
+_RULE = BodySchema(attributes=_attributes(required=("condition", "error_message")), blocks=())
+_PROVISIONER = BodySchema(
+    attributes=_attributes("when", "on_failure"),
+    blocks=(BlockSchema("connection", labels=()), BlockSchema("lifecycle", labels=()), BlockSchema("_", labels=())),
+)
+
+
+def read_check_rule(reader: Reader, block: nodes.Block, what: str, override: bool) -> CheckRule | None:
+    """A precondition, postcondition, validation or assertion."""
+    if override and what != "assert":
+        reader.say(
+            error("Can't override check rules", f'Override files cannot override "{what}" blocks.', block.header_range)
+        )
+        return None
+    found = reader.content(block.body, _RULE)
+    condition = found.attributes.get("condition")
+    message = found.attributes.get("error_message")
+    if condition is None:
+        return None
+    if not references(condition.expression) and what != "assert":
+        reader.say(
+            error(
+                f"Invalid {what} expression",
+                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
+                "its result would not be checking anything.",
+                condition.expression.range,
+            )
+        )
+    elif what == "assert" and not references(condition.expression):
+        reader.say(
+            error(
+                "Invalid assert expression",
+                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
+                "its result would not be checking anything.",
+                condition.expression.range,
+            )
+        )
+    return CheckRule(condition.expression, message.expression if message else None, block.header_range)
+
+
+_PROVIDER_REF = "The provider argument requires a provider type name, optionally followed by a period and then a configuration alias."
+
+
+def read_provider_ref(reader: Reader, expression: nodes.Expression, argument: str) -> ProviderRef | None:
+    """`aws` or `aws.west`, also in quotes."""
+    reference, diagnostics = static.traversal(expression)
+    if reference is None:
+        word = static.constant_string(expression)
+        if word is None or not static.valid_name(word):
+            reader.say(error("Invalid provider configuration reference", _PROVIDER_REF, expression.range))
+            return None
+        return ProviderRef(word, "", expression.range)
+    reader.extend(diagnostics)
+    names = [s.name for s in reference.steps if isinstance(s, nodes.Attr)]
+    if len(names) != len(reference.steps) or len(names) > 1:
+        detail = _PROVIDER_REF.replace("provider argument", f"{argument} argument")
+        reader.say(error("Invalid provider configuration reference", detail, expression.range))
+        return None
+    return ProviderRef(reference.root, names[0] if names else "", expression.range)
+
+
+_NAME_DETAIL = (
+    "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes."
+)
+
+
+def read_resource(reader: Reader, block: nodes.Block, mode: str, override: bool) -> Resource | None:
+    if len(block.labels) < 2:
+        return None
+    type, name = block.labels[0].text, block.labels[1].text
+    what = {"managed": "resource", "data": "data resource", "ephemeral": "ephemeral resource"}[mode]
+    for index, label, kind in ((0, type, "type"), (1, name, "name")):
+        if not static.valid_name(label):
+            shown = "resource" if mode == "managed" else "data source" if kind == "type" else what
+            reader.say(error(f"Invalid {shown} {kind}" if kind == "type" else f"Invalid {what} name", _NAME_DETAIL, block.label_range(index)))
+    found = reader.content(block.body, _MANAGED if mode == "managed" else _DATA, partial=True)
+    at = found.attributes
+    resource = Resource(
+        mode, type, name, reader.escaped(found), block.header_range, block.label_range(0)
+    )
+    reader.repetition(at, resource)
+    if "provider" in at:
+        resource.provider = read_provider_ref(reader, at["provider"].expression, "provider")
+    if "depends_on" in at:
+        resource.depends_on = reader.references(at["depends_on"].expression)
+    seen_lifecycle: nodes.Block | None = None
+    for inner in found.blocks:
+        match inner.type:
+            case "lifecycle":
+                if seen_lifecycle is not None:
+                    reader.say(error("Duplicate lifecycle block", f"This resource already has a lifecycle block at {seen_lifecycle.header_range}.", inner.header_range))
+                    continue
+                seen_lifecycle = inner
+                _lifecycle(reader, resource, inner, override)
+            case "connection":
+                if resource.connection is not None:
+                    reader.say(error("Duplicate connection block", f"This resource already has a connection block at {resource.connection.header_range}.", inner.header_range))
+                    continue
+                resource.connection = inner
+            case "provisioner":
+                provisioner = read_provisioner(reader, inner)
+                if provisioner is not None:
+                    resource.provisioners.append(provisioner)
+            case "locals":
+                reader.say(error("Reserved block type name in resource block", f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.', inner.type_range))
+    return resource
+
+
+def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override: bool) -> None:
+    found = reader.content(block.body, _LIFECYCLE)
+    at = found.attributes
+    if resource.mode != "managed":
+        for name in ("create_before_destroy", "prevent_destroy", "ignore_changes", "replace_triggered_by"):
+            if name in at:
+                reader.say(error("Invalid data resource lifecycle argument", f'The lifecycle argument "{name}" is defined only for managed resources ("resource" blocks), and is not valid for data resources.', at[name].name_range))
+    for name in ("create_before_destroy", "prevent_destroy"):
+        if name in at:
+            setattr(resource, name, reader.boolean(at[name].expression))
+    if "ignore_changes" in at:
+        expression = at["ignore_changes"].expression
+        word, _ = static.keyword(expression)
+        if word == "all":
+            resource.ignore_all = True
+        else:
+            resource.ignore_changes = _ignored(reader, resource, expression)
+    if "replace_triggered_by" in at:
+        members, diagnostics = static.items(at["replace_triggered_by"].expression)
+        reader.extend(diagnostics)
+        resource.replace_triggered_by = list(members)
+    for inner in found.blocks:
+        rule = read_check_rule(reader, inner, inner.type, override)
+        if rule is None:
+            continue
+        if inner.type == "precondition":
+            for reference in references(rule.condition):
+                if reference.root == "self":
+                    reader.say(error("Invalid reference in precondition", "The \"self\" object is not available in preconditions.", reference.range))
+            resource.preconditions.append(rule)
+        else:
+            resource.postconditions.append(rule)
+
+
+def _ignored(reader: Reader, resource: Resource, expression: nodes.Expression) -> list[nodes.Traversal]:
+    members, diagnostics = static.items(expression)
+    reader.extend(diagnostics)
+    found: list[nodes.Traversal] = []
+    for member in members:
+        if static.constant_string(member) == "*":
+            reader.say(error("Invalid ignore_changes wildcard", 'The ["*"] form of ignore_changes wildcard is was deprecated and is now invalid. Use "ignore_changes = all" to ignore changes to all attributes.', member.range))
+            resource.ignore_all = True
+            continue
+        reference, more = static.traversal(member)
+        reader.extend(more)
+        if reference is not None:
+            found.append(reference)
+    return found
+
+
+def read_provisioner(reader: Reader, block: nodes.Block) -> Provisioner | None:
+    found = reader.content(block.body, _PROVISIONER, partial=True)
+    provisioner = Provisioner(block.labels[0].text, reader.escaped(found), block.header_range)
+    if provisioner.type in ("chef", "habitat", "puppet", "salt-masterless"):
+        reader.say(error(f'The "{provisioner.type}" provisioner has been removed', f'The "{provisioner.type}" provisioner was deprecated in Terraform 0.13.4 has been removed from Terraform. Visit https://learn.hashicorp.com/collections/terraform/provision for alternatives to using provisioners that are a better fit for the Terraform workflow.', block.type_range))
+        return None
+    at = found.attributes
+    if "when" in at:
+        word, diagnostics = static.keyword(at["when"].expression)
+        reader.extend(diagnostics)
+        if word not in ("create", "destroy"):
+            reader.say(error('Invalid "when" keyword', 'The "when" argument requires one of the following keywords: create or destroy.', at["when"].expression.range))
+        provisioner.when_destroy = word == "destroy"
+    if "on_failure" in at:
+        word, diagnostics = static.keyword(at["on_failure"].expression)
+        reader.extend(diagnostics)
+        if word not in ("continue", "fail"):
+            reader.say(error('Invalid "on_failure" keyword', 'The "on_failure" argument requires one of the following keywords: continue or fail.', at["on_failure"].range))
+        provisioner.continue_on_failure = word == "continue"
+    for inner in found.blocks:
+        if inner.type == "connection":
+            provisioner.connection = inner
+    if provisioner.when_destroy:
+        bodies = [provisioner.body, *([provisioner.connection.body] if provisioner.connection else [])]
+        for body in bodies:
+            for reference in body_references(body):
+                if not _allowed_in_destroy(reference):
+                    reader.say(
+                        error(
+                            "Invalid reference from destroy provisioner",
+                            "Destroy-time provisioners and their connection configurations may only reference attributes "
+                            "of the related resource, via 'self', 'count.index', or 'each.key'.\n\nReferences to other "
+                            "resources during the destroy phase can cause dependency cycles and interact poorly with "
+                            "create_before_destroy.",
+                            reference.range,
+                        )
+                    )
+    return provisioner
+
+
+def _allowed_in_destroy(reference: nodes.Traversal) -> bool:
+    first = reference.steps[0].name if reference.steps and isinstance(reference.steps[0], nodes.Attr) else ""
+    return (
+        reference.root in ("self", "path", "terraform")
+        or (reference.root == "count" and first == "index")
+        or (reference.root == "each" and first == "key")
+    )
+
+
+def body_references(body: nodes.Body) -> list[nodes.Traversal]:
+    """Every reference in a body, without regard to schemas; names that `dynamic` blocks define are left out."""
+    found: list[nodes.Traversal] = []
+    for attribute in body.attributes.values():
+        found.extend(references(attribute.expression))
+    for block in body.blocks:
+        inner = body_references(block.body)
+        if block.type == "dynamic" and block.labels:
+            iterator = block.body.attributes.get("iterator")
+            name = iterator.expression.text if iterator is not None else block.labels[0].text
+            inner = [r for r in inner if r.root != name]
+        found.extend(inner)
+    return found
