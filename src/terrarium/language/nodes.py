@@ -124,10 +124,15 @@ class RelativeTraversal(Expression):
 
 @dataclass(slots=True, eq=False)
 class IndexExpression(Expression):
-    """`collection[key]` with a key that is computed."""
+    """`collection[key]` with a key that is computed. `bracket` is where the opening bracket stands."""
 
     collection: Expression
     key: Expression
+    bracket: int = 0
+
+    @property
+    def bracket_range(self) -> Range:
+        return self.source.range(self.bracket, self.end)
 
 
 @dataclass(slots=True, eq=False)
@@ -257,12 +262,16 @@ class Block(Node):
 class Body(Node):
     """Attributes and blocks in the order written. Duplicate attributes are diagnosed by the parser; the first stays.
 
-    `missing_item_at` is where a message about something that is missing points (the closing brace's place).
     A body of JSON syntax (`json_syntax.JsonBody`) has the same attributes and blocks once a schema is applied.
     """
 
     attributes: dict[str, Attribute]
     blocks: tuple[Block, ...]
+
+    @property
+    def missing_item_range(self) -> Range:
+        """Where a message about something that is missing points: the opening brace."""
+        return self.source.range(self.start, self.start)
 
     def blocks_of(self, type: str) -> Iterator[Block]:
         return (b for b in self.blocks if b.type == type)
