@@ -1,0 +1,111 @@
+"""One scheduling cycle as a value: pod and snapshot in, decision with all its reasons out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, OnlyNodes, Rejection, fit_message
+from terrarium.kube.scheduler.plugins.table import DEFAULTS
+from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
+from terrarium.kube.scheduler.views import Pod
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a cycle came to.
+
+    `node` is where the pod goes, "" when nowhere. `rejected` has the first no of each node; `scores` (raw, normalised)
+    per plugin in the order of `feasible`; `best` all nodes with the highest total. `message` is the event's text.
+    """
+
+    pod: Pod
+    node: str = ""
+    feasible: Sequence[str] = ()
+    rejected: Mapping[str, Rejection] = field(default_factory=dict)
+    pre_filter: Rejection | None = None
+    absent: Rejection | None = None
+    scores: Mapping[str, tuple[list[int], list[int]]] = field(default_factory=dict)
+    totals: Sequence[int] = ()
+    best: Sequence[str] = ()
+    message: str = ""
+    error: str = ""
+
+    @property
+    def plugins(self) -> frozenset[str]:
+        """Those which said no: the ones to ask when something changes."""
+        names = {r.plugin for r in self.rejected.values()}
+        if self.pre_filter is not None:
+            names.add(self.pre_filter.plugin)
+        if self.absent is not None:
+            names.add(self.absent.plugin)
+        return frozenset(names)
+
+
+def default_framework(profile: str = "default-scheduler") -> Framework:
+    return Framework(
+        profile,
+        [entry.make() for entry in DEFAULTS.values()],
+        {name: e.weight for name, e in DEFAULTS.items() if e.weight},
+    )
+
+
+def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]) -> Decision:
+    """Looks at every node. `choose` takes one among equally good ones."""
+    cycle = Cycle(pod, snapshot)
+    answer = framework.pre_filter(cycle)
+    total = len(snapshot.nodes)
+    if isinstance(answer, Rejection):
+        no = {node.name: answer for node in snapshot.nodes}
+        helpless = _preemption(no, total)
+        message = (
+            f"0/{total} nodes are available: {answer.message}. {helpless}" if total else fit_message(0, {}, None, "")
+        )
+        return Decision(pod, pre_filter=answer, message=message)
+    nodes: Sequence[NodeInfo] = snapshot.nodes
+    absent: Rejection | None = None
+    if isinstance(answer, OnlyNodes):
+        nodes = [n for n in nodes if n.name in answer.names]
+        limiting: list[str] = cycle.notes["limiting"]
+        absent = Rejection(
+            Code.UNRESOLVABLE, (f"node(s) didn't satisfy plugin(s) [{' '.join(limiting)}]",), limiting[0]
+        )
+    rejected: dict[str, Rejection] = {}
+    feasible: list[NodeInfo] = []
+    for node in nodes:
+        rejection = framework.filter(cycle, node)
+        if rejection is None:
+            feasible.append(node)
+        else:
+            rejected[node.name] = rejection
+    names = [n.name for n in feasible]
+    if not feasible:
+        message = fit_message(total, rejected, absent, _preemption(rejected, total))
+        return Decision(pod, rejected=rejected, absent=absent, message=message)
+    if len(feasible) == 1:
+        return Decision(pod, names[0], names, rejected, absent=absent, best=names)
+    try:
+        framework.pre_score(cycle, feasible)
+    except CycleError as failure:
+        return Decision(pod, feasible=names, rejected=rejected, absent=absent, error=str(failure), message=str(failure))
+    scores = framework.score(cycle, feasible)
+    totals = [0] * len(feasible)
+    for plugin, (_, normalised) in scores.items():
+        weight = framework.weights[plugin]
+        totals = [t + weight * s for t, s in zip(totals, normalised, strict=True)]
+    highest = max(totals)
+    best = [name for name, t in zip(names, totals, strict=True) if t == highest]
+    return Decision(pod, choose(best), names, rejected, absent=absent, scores=scores, totals=totals, best=best)
+
+
+def _preemption(rejected: Mapping[str, Rejection], total: int) -> str:
+    """What is said of preemption while no pod has to give way for another: where it could help, nobody is found."""
+    if total == 0:
+        return ""
+    maybe = sum(r.code is Code.UNSCHEDULABLE for r in rejected.values())
+    parts = []
+    if maybe:
+        parts.append(f"{maybe} No preemption victims found for incoming pod")
+    if total - maybe:
+        parts.append(f"{total - maybe} Preemption is not helpful for scheduling")
+    return f"preemption: 0/{total} nodes are available: {', '.join(sorted(parts))}."

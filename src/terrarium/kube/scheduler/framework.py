@@ -1,0 +1,248 @@
+"""The scheduling framework: extension points, the plugins' answers, and one run through them for one pod.
+
+A plugin is a small class that has the methods of the points it takes part in. The framework owns order, weights,
+skipping, normalising and messages (kubernetes/pkg/scheduler/framework, docs "Scheduling Framework").
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
+from terrarium.kube.scheduler.views import Pod
+
+
+class Code(enum.Enum):
+    """Why not. Preemption may help where a node is `UNSCHEDULABLE`, never where it is `UNRESOLVABLE`."""
+
+    UNSCHEDULABLE = "Unschedulable"
+    UNRESOLVABLE = "UnschedulableAndUnresolvable"
+    ERROR = "Error"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A plugin's no. `reasons` are the texts users see; `facts` the numbers behind them, for `explain`."""
+
+    code: Code
+    reasons: tuple[str, ...]
+    plugin: str = ""
+    facts: tuple[tuple[str, object], ...] = ()
+
+    def by(self, plugin: str) -> Rejection:
+        return self if self.plugin else Rejection(self.code, self.reasons, plugin, self.facts)
+
+    @property
+    def message(self) -> str:
+        return ", ".join(self.reasons)
+
+
+class CycleError(Exception):
+    """The cycle can't go on: something is wrong with an object, not with the fit."""
+
+
+class Skip(enum.Enum):
+    """A PreFilter or PreScore plugin has nothing to say about this pod: its later points are left out."""
+
+    SKIP = "Skip"
+
+
+@dataclass(frozen=True, slots=True)
+class OnlyNodes:
+    """A PreFilter result: no other nodes need be looked at."""
+
+    names: frozenset[str]
+
+
+PreFilterAnswer = OnlyNodes | Rejection | Skip | None
+
+
+@dataclass(slots=True)
+class Cycle:
+    """What belongs to one pod's attempt: the snapshot and each plugin's own notes, by plugin name."""
+
+    pod: Pod
+    snapshot: Snapshot
+    notes: dict[str, Any] = field(default_factory=dict)
+    skip_filter: set[str] = field(default_factory=set)
+    skip_score: set[str] = field(default_factory=set)
+
+    def copy(self) -> Cycle:
+        """For what-if: notes which a plugin may change are copied by that plugin's `copy_notes`."""
+        notes = {k: v.copy() if hasattr(v, "copy") else v for k, v in self.notes.items()}
+        return Cycle(self.pod, self.snapshot, notes, set(self.skip_filter), set(self.skip_score))
+
+
+class Plugin(Protocol):
+    name: str
+
+
+@runtime_checkable
+class PreEnqueuePlugin(Protocol):
+    name: str
+
+    def pre_enqueue(self, pod: Pod) -> Rejection | None: ...
+
+
+@runtime_checkable
+class PreFilterPlugin(Protocol):
+    name: str
+
+    def pre_filter(self, cycle: Cycle) -> PreFilterAnswer: ...
+
+
+@runtime_checkable
+class FilterPlugin(Protocol):
+    name: str
+
+    def filter(self, cycle: Cycle, node: NodeInfo) -> Rejection | None: ...
+
+
+@runtime_checkable
+class WhatIfPlugin(Protocol):
+    """A PreFilter plugin whose notes follow pods which are added to or taken from a node in thought."""
+
+    name: str
+
+    def add_pod(self, cycle: Cycle, pod: Pod, node: NodeInfo) -> None: ...
+    def remove_pod(self, cycle: Cycle, pod: Pod, node: NodeInfo) -> None: ...
+
+
+@runtime_checkable
+class PreScorePlugin(Protocol):
+    name: str
+
+    def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> Skip | None: ...
+
+
+@runtime_checkable
+class ScorePlugin(Protocol):
+    """`score` gives the raw score of a node, `normalise` turns all of them into 0…100."""
+
+    name: str
+
+    def score(self, cycle: Cycle, node: NodeInfo) -> int: ...
+    def normalise(self, cycle: Cycle, nodes: Sequence[NodeInfo], scores: list[int]) -> list[int]: ...
+
+
+class Unnormalised:
+    """Scores which are 0…100 already."""
+
+    def normalise(self, cycle: Cycle, nodes: Sequence[NodeInfo], scores: list[int]) -> list[int]:
+        return scores
+
+
+def default_normalise(scores: list[int], *, reverse: bool = False) -> list[int]:
+    """Stretches scores so that the highest is 100 (`helper.DefaultNormalizeScore`)."""
+    highest = max(scores, default=0)
+    if highest == 0:
+        return [100] * len(scores) if reverse else scores
+    stretched = [s * 100 // highest for s in scores]
+    return [100 - s for s in stretched] if reverse else stretched
+
+
+@dataclass(slots=True)
+class Framework:
+    """One profile: its plugins in order, and the weights of those which score."""
+
+    profile: str
+    plugins: Sequence[Any]
+    weights: Mapping[str, int]
+    pre_enqueues: list[PreEnqueuePlugin] = field(init=False)
+    pre_filters: list[PreFilterPlugin] = field(init=False)
+    filters: list[FilterPlugin] = field(init=False)
+    what_ifs: list[WhatIfPlugin] = field(init=False)
+    pre_scores: list[PreScorePlugin] = field(init=False)
+    scores: list[ScorePlugin] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pre_enqueues = [p for p in self.plugins if isinstance(p, PreEnqueuePlugin)]
+        self.pre_filters = [p for p in self.plugins if isinstance(p, PreFilterPlugin)]
+        self.filters = [p for p in self.plugins if isinstance(p, FilterPlugin)]
+        self.what_ifs = [p for p in self.plugins if isinstance(p, WhatIfPlugin)]
+        self.pre_scores = [p for p in self.plugins if isinstance(p, PreScorePlugin)]
+        self.scores = [p for p in self.plugins if isinstance(p, ScorePlugin) and self.weights.get(p.name, 0)]
+
+    def pre_enqueue(self, pod: Pod) -> Rejection | None:
+        for plugin in self.pre_enqueues:
+            rejection = plugin.pre_enqueue(pod)
+            if rejection is not None:
+                return rejection.by(plugin.name)
+        return None
+
+    def pre_filter(self, cycle: Cycle) -> Rejection | OnlyNodes | None:
+        """Runs PreFilter; an unresolvable no ends it at once, a resolvable one when all have spoken."""
+        names: frozenset[str] | None = None
+        limiting: list[str] = []
+        pending: Rejection | None = None
+        for plugin in self.pre_filters:
+            answer = plugin.pre_filter(cycle)
+            if isinstance(answer, Rejection):
+                pending = answer.by(plugin.name)
+                if pending.code is not Code.UNSCHEDULABLE:
+                    return pending
+            elif isinstance(answer, Skip):
+                cycle.skip_filter.add(plugin.name)
+            elif isinstance(answer, OnlyNodes):
+                limiting.append(plugin.name)
+                names = answer.names if names is None else names & answer.names
+                if not names:
+                    together = " simultaneously" if len(limiting) > 1 else ""
+                    listed = " ".join(limiting)
+                    text = f"node(s) didn't satisfy plugin(s) [{listed}]{together}"
+                    return Rejection(Code.UNRESOLVABLE, (text,), limiting[-1])
+        if pending is not None:
+            return pending
+        if names is None:
+            return None
+        cycle.notes["limiting"] = limiting
+        return OnlyNodes(names)
+
+    def filter(self, cycle: Cycle, node: NodeInfo) -> Rejection | None:
+        """The first plugin that says no to a node."""
+        skip = cycle.skip_filter
+        for plugin in self.filters:
+            if plugin.name not in skip:
+                rejection = plugin.filter(cycle, node)
+                if rejection is not None:
+                    return rejection.by(plugin.name)
+        return None
+
+    def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> None:
+        for plugin in self.pre_scores:
+            try:
+                if plugin.pre_score(cycle, nodes) is Skip.SKIP:
+                    cycle.skip_score.add(plugin.name)
+            except CycleError as failure:
+                raise CycleError(f'running PreScore plugin "{plugin.name}": {failure}') from None
+
+    def score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> dict[str, tuple[list[int], list[int]]]:
+        """(raw, normalised) scores of each plugin that takes part, in the order of `nodes`."""
+        result: dict[str, tuple[list[int], list[int]]] = {}
+        for plugin in self.scores:
+            if plugin.name not in cycle.skip_score:
+                raw = [plugin.score(cycle, node) for node in nodes]
+                result[plugin.name] = (raw, plugin.normalise(cycle, nodes, list(raw)))
+        return result
+
+
+def fit_message(total: int, rejections: Mapping[str, Rejection], absent: Rejection | None, preemption: str) -> str:
+    """The text of the FailedScheduling event (framework `FitError.Error`)."""
+    if total == 0:
+        return "no nodes available to schedule pods"
+    counts: Counter[str] = Counter()
+    for rejection in rejections.values():
+        counts.update(rejection.reasons)
+    if absent is not None and total > len(rejections):
+        counts.update({reason: total - len(rejections) for reason in absent.reasons})
+    parts = sorted(f"{count} {reason}" for reason, count in counts.items())
+    text = f"0/{total} nodes are available"
+    if parts:
+        text += f": {', '.join(parts)}."
+    else:
+        text += ":"
+    return f"{text} {preemption}".rstrip() if preemption else text

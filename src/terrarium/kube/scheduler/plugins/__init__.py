@@ -1,0 +1,1 @@
+"""The default plugins. Each is a small class; `table` says their order and weights."""

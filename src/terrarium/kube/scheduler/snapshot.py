@@ -1,0 +1,148 @@
+"""What the scheduler decides upon: nodes with what stands on them, and the other objects plugins ask for.
+
+A `NodeInfo` sums up its pods as they come and go, so that a decision never walks all pods for what is a sum. Nodes
+are in the real scheduler's order: zones take turns (backend/cache node_tree.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from terrarium.kube.api.kinds import Obj
+from terrarium.kube.scheduler.views import HostPort, Node, Pod, Resources
+
+
+@dataclass(slots=True, eq=False)
+class NodeInfo:
+    """A node and the pods that stand (or are assumed to stand) on it."""
+
+    node: Node
+    pods: list[Pod] = field(default_factory=list)
+    requested: Resources = field(default_factory=dict)
+    assumed_cpu: int = 0
+    assumed_memory: int = 0
+    ports: dict[HostPort, int] = field(default_factory=dict)
+    with_affinity: list[Pod] = field(default_factory=list)
+    with_anti_affinity: list[Pod] = field(default_factory=list)
+    """Pods with required anti-affinity: the ones which may keep others away."""
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def add(self, pod: Pod) -> None:
+        self.pods.append(pod)
+        if pod.has_affinity:
+            self.with_affinity.append(pod)
+        if pod.anti_affinity:
+            self.with_anti_affinity.append(pod)
+        self._sum(pod, 1)
+
+    def remove(self, pod: Pod) -> None:
+        """Takes the pod with the same uid away; ValueError when it is not there."""
+        found = next(p for p in self.pods if p.uid == pod.uid)
+        self.pods.remove(found)
+        if found.has_affinity:
+            self.with_affinity.remove(found)
+        if found.anti_affinity:
+            self.with_anti_affinity.remove(found)
+        self._sum(found, -1)
+
+    def _sum(self, pod: Pod, sign: int) -> None:
+        requested = self.requested
+        for name, value in pod.requests.items():
+            requested[name] = requested.get(name, 0) + sign * value
+        self.assumed_cpu += sign * pod.assumed_cpu
+        self.assumed_memory += sign * pod.assumed_memory
+        for port in pod.host_ports:
+            left = self.ports.get(port, 0) + sign
+            if left:
+                self.ports[port] = left
+            else:
+                self.ports.pop(port, None)
+
+    def free_of(self, wanted: Iterable[HostPort]) -> bool:
+        """Whether none of the ports is taken; 0.0.0.0 conflicts with every address."""
+        for address, protocol, port in wanted:
+            for other, other_protocol, other_port in self.ports:
+                if (
+                    protocol == other_protocol
+                    and port == other_port
+                    and (address == other or "0.0.0.0" in (address, other))
+                ):
+                    return False
+        return True
+
+    def copy(self) -> NodeInfo:
+        """A copy for what-if; pods and node are shared."""
+        return NodeInfo(
+            self.node,
+            list(self.pods),
+            dict(self.requested),
+            self.assumed_cpu,
+            self.assumed_memory,
+            dict(self.ports),
+            list(self.with_affinity),
+            list(self.with_anti_affinity),
+        )
+
+
+class Objects:
+    """The other objects plugins ask for, by plural: each a mapping from `namespace/name` (or the name) to the object."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, Obj]] | None = None) -> None:
+        self._tables = dict(tables or {})
+
+    def get(self, plural: str, name: str, namespace: str = "") -> Obj | None:
+        return self._tables.get(plural, {}).get(f"{namespace}/{name}" if namespace else name)
+
+    def all(self, plural: str) -> Iterable[Obj]:
+        return self._tables.get(plural, {}).values()
+
+    def namespace_labels(self, name: str) -> Mapping[str, str]:
+        found = self.get("namespaces", name)
+        if found is None:
+            return {"kubernetes.io/metadata.name": name}
+        labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+        return labels
+
+
+class Snapshot:
+    """All nodes at one moment."""
+
+    def __init__(self, infos: Iterable[NodeInfo], objects: Objects | None = None) -> None:
+        self.by_name: dict[str, NodeInfo] = {info.name: info for info in infos}
+        self.nodes: Sequence[NodeInfo] = interleave(list(self.by_name.values()))
+        self.objects = objects or Objects()
+        self._image_states: dict[str, tuple[int, int]] | None = None
+
+    @classmethod
+    def of(cls, nodes: Iterable[Node], pods: Iterable[Pod], objects: Objects | None = None) -> Snapshot:
+        infos = {node.name: NodeInfo(node) for node in nodes}
+        for pod in pods:
+            if pod.node_name in infos and (pod.obj.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                infos[pod.node_name].add(pod)
+        return cls(infos.values(), objects)
+
+    def image_state(self, name: str) -> tuple[int, int]:
+        """(size, number of nodes that have it). The size is the one of the first node which reported it."""
+        if self._image_states is None:
+            states: dict[str, tuple[int, int]] = {}
+            for info in self.by_name.values():
+                for image, size in info.node.images.items():
+                    known = states.get(image)
+                    states[image] = (known[0], known[1] + 1) if known else (size, 1)
+            self._image_states = states
+        return self._image_states.get(name, (0, 0))
+
+
+def interleave(infos: Sequence[NodeInfo]) -> Sequence[NodeInfo]:
+    """Zones take turns, each in the order its nodes came."""
+    zones: dict[str, list[NodeInfo]] = {}
+    for info in infos:
+        zones.setdefault(info.node.zone, []).append(info)
+    if len(zones) <= 1:
+        return infos
+    columns = list(zones.values())
+    return [column[row] for row in range(max(map(len, columns))) for column in columns if row < len(column)]
