@@ -152,6 +152,7 @@ def wrong_labels(block: Block, schema: BlockSchema) -> Diagnostic | None:
         return None
     body_start = block.body.start
     context = block.source.range(block.start, body_start + 1)
+    context = block.source.range(block.start, body_start + 1)
     if given > wanted:
         label = block.labels[wanted]
         expected = "No labels are expected"
@@ -168,122 +169,6 @@ def wrong_labels(block: Block, schema: BlockSchema) -> Diagnostic | None:
         f"All {block.type} blocks must have {wanted} labels ({', '.join(schema.labels)}).",
         block.source.range(body_start, body_start + 1),
         context,
-    )
-
-
-def just_attributes(self) -> tuple[dict[str, Attribute], list[Diagnostic]]: ...
-
-
-@dataclass(slots=True, eq=False)
-class RemainingBody(Body):
-    """A native body of which some names were taken already. `taken` are those, for suggestions."""
-
-    taken: frozenset[str] = field(default_factory=frozenset)
-
-
-def content(body: Body, schema: BodySchema, partial: bool = False) -> tuple[Content, list[Diagnostic]]:
-    """Reads a body by its schema. With `partial`, what the schema doesn't know is left in `remain` without complaint.
-
-    Labels which are too few or too many are reported, and the block is left out.
-    """
-    if isinstance(body, SchemaBody):
-        return body.content(schema, partial)
-    diagnostics: list[Diagnostic] = []
-    attributes: dict[str, Attribute] = {}
-    for wanted in schema.attributes:
-        attribute = body.attributes.get(wanted.name)
-        if attribute is not None:
-            attributes[wanted.name] = attribute
-        elif wanted.required:
-            diagnostics.append(missing_argument(wanted.name, body))
-    kinds = {b.type: b for b in schema.blocks}
-    blocks: list[Block] = []
-    rest: list[Block] = []
-    for block in body.blocks:
-        kind = kinds.get(block.type)
-        if kind is None:
-            rest.append(block)
-            continue
-        wrong = wrong_labels(block, kind)
-        if wrong is None:
-            blocks.append(block)
-        else:
-            diagnostics.append(wrong)
-    taken = body.taken if isinstance(body, RemainingBody) else frozenset()
-    left = {name: a for name, a in body.attributes.items() if name not in attributes}
-    if not partial:
-        diagnostics += unexpected(schema, attributes, left, rest, taken)
-    names = taken | {a.name for a in schema.attributes if a.name in attributes} | set(kinds)
-    remain = RemainingBody(body.source, body.start, body.end, left, tuple(rest), frozenset(names))
-    return Content(attributes, tuple(blocks), remain), diagnostics
-
-
-def unexpected(
-    schema: BodySchema,
-    found: dict[str, Attribute],
-    attributes: dict[str, Attribute],
-    blocks: list[Block],
-    taken: frozenset[str],
-) -> list[Diagnostic]:
-    """Messages for attributes and blocks which the schema doesn't know."""
-    diagnostics: list[Diagnostic] = []
-    attribute_names = [a.name for a in schema.attributes]
-    block_types = [b.type for b in schema.blocks]
-    for name, attribute in attributes.items():
-        if name in taken:
-            continue
-        near = nearest(name, (n for n in attribute_names if n not in found))
-        suggestion = ""
-        if near:
-            suggestion = f' Did you mean "{near}"?'
-        elif name in block_types:
-            suggestion = f' Did you mean to define a block of type "{name}"?'
-        detail = f'An argument named "{name}" is not expected here.{suggestion}'
-        diagnostics.append(error("Unsupported argument", detail, attribute.name_range))
-    for block in blocks:
-        near = nearest(block.type, block_types)
-        suggestion = ""
-        if near:
-            suggestion = f' Did you mean "{near}"?'
-        elif block.type in attribute_names:
-            suggestion = (
-                f' Did you mean to define argument "{block.type}"? If so, use the equals sign to assign it a value.'
-            )
-        detail = f'Blocks of type "{block.type}" are not expected here.{suggestion}'
-        diagnostics.append(error("Unsupported block type", detail, block.type_range))
-    return diagnostics
-
-
-def missing_argument(name: str, body: Body) -> Diagnostic:
-    return error(
-        "Missing required argument",
-        f'The argument "{name}" is required, but no definition was found.',
-        body.missing_item_range,
-    )
-
-
-def wrong_labels(block: Block, schema: BlockSchema) -> Diagnostic | None:
-    """What is wrong with the number of a native block's labels."""
-    given, wanted = len(block.labels), len(schema.labels)
-    if given == wanted:
-        return None
-    body_start = block.body.start
-    if given > wanted:
-        first, last = block.labels[wanted], block.labels[-1]
-        expected = "No labels are expected"
-        if wanted:
-            expected = f"Only {wanted} label{'s' if wanted > 1 else ''} ({', '.join(schema.labels)}) are expected"
-        return error(
-            f"Extraneous label for {block.type}",
-            f"{expected} for {block.type} blocks.",
-            block.source.range(first.start, last.end),
-            block.source.range(block.start, body_start + 1),
-        )
-    return error(
-        f"Missing {schema.labels[given]} for {block.type}",
-        f"All {block.type} blocks must have {wanted} label{'s' if wanted > 1 else ''} ({', '.join(schema.labels)}).",
-        block.source.range(body_start, body_start + 1),
-        block.source.range(block.start, body_start + 1),
     )
 
 
