@@ -144,13 +144,16 @@ def label_selector(selector: Obj | None) -> Matcher:
     return lambda labels: all(labels.get(k) == v for k, v in exact.items()) and all(r(labels) for r in rules)
 
 
+NameRule = tuple[str, tuple[str, ...]]
+"""An (operator, values) over metadata.name."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeTerm:
     """A term of node affinity: labels and fields must match. `error` is why it can't be read; then it never matches."""
 
     labels: tuple[Matcher, ...]
-    names: tuple[tuple[str, tuple[str, ...]], ...]
-    """(operator, values) over metadata.name."""
+    names: tuple[NameRule, ...]
     error: str = ""
 
     def matches(self, node: Node) -> bool:
