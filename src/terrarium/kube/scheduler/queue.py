@@ -12,6 +12,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from terrarium.kube.scheduler.views import Pod
 
@@ -86,7 +87,8 @@ class Queue:
 
     def pop(self) -> Queued | None:
         """The next pod to try, or None."""
-        for name, heap in (("active", self._active), ("backoff", self._backoff)):
+        heaps: tuple[tuple[str, list[Any]], ...] = (("active", self._active), ("backoff", self._backoff))
+        for name, heap in heaps:
             while heap:
                 queued: Queued = heapq.heappop(heap)[-1]
                 if self._pods.get(queued.pod.key) is queued and queued.where == name:

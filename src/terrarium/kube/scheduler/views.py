@@ -148,6 +148,11 @@ NameRule = tuple[str, tuple[str, ...]]
 """An (operator, values) over metadata.name."""
 
 
+def _named(name: str, rule: NameRule) -> bool:
+    operator, values = rule
+    return (name in values) == (operator == "In")
+
+
 @dataclass(frozen=True, slots=True)
 class NodeTerm:
     """A term of node affinity: labels and fields must match. `error` is why it can't be read; then it never matches."""
@@ -161,16 +166,13 @@ class NodeTerm:
             return False
         if not all(m(node.labels) for m in self.labels):
             return False
-        for operator, values in self.names:
-            if (node.name in values) is not (operator == "In"):
-                return False
-        return True
+        return all(_named(node.name, rule) for rule in self.names)
 
 
 def node_term(term: Obj) -> NodeTerm:
     problem = ""
     for at, expression in enumerate(term.get("matchExpressions") or ()):
-        values = expression.get("values") or ()
+        values: Sequence[str] = expression.get("values") or ()
         if expression["operator"] in ("Gt", "Lt") and (len(values) != 1 or _integer(values[0]) is None):
             shown = values[0] if len(values) == 1 else ""
             problem = problem or (
