@@ -1,0 +1,152 @@
+"""The refusals of an API server, as the Status objects that kube-apiserver answers. One function for each reason.
+
+Texts and details follow apimachinery's `errors` package; clients of all kinds read `reason` and `details`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from terrarium.kube.api.kinds import FieldError, Kind
+from terrarium.kube.client.contract import ApiError
+
+
+def status(code: int, reason: str, message: str, details: Mapping[str, Any] | None = None) -> ApiError:
+    """`details` None leaves the field out; an empty one is kept, as the real server does for routing errors."""
+    body: dict[str, Any] = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+    }
+    if reason:
+        body["reason"] = reason
+    if details is not None:
+        body["details"] = dict(details)
+    body["code"] = code
+    return ApiError(body)
+
+
+def _details(kind: Kind, name: str, **more: Any) -> dict[str, Any]:
+    details: dict[str, Any] = {}
+    if name:
+        details["name"] = name
+    if kind.group_version.group:
+        details["group"] = kind.group_version.group
+    details["kind"] = kind.plural
+    details.update(more)
+    return details
+
+
+def not_found(kind: Kind, name: str) -> ApiError:
+    return status(404, "NotFound", f'{kind.resource} "{name}" not found', _details(kind, name))
+
+
+def already_exists(kind: Kind, name: str, *, deleting: bool = False, generated: bool = False) -> ApiError:
+    if generated:
+        message = (
+            f'{kind.resource} "{name}" already exists, the server was not able to generate a unique name for the object'
+        )
+    elif deleting:
+        message = f'object is being deleted: {kind.resource} "{name}" already exists'
+    else:
+        message = f'{kind.resource} "{name}" already exists'
+    return status(409, "AlreadyExists", message, _details(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str) -> ApiError:
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return status(409, "Conflict", message, _details(kind, name))
+
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+def forbidden(kind: Kind, name: str, why: str) -> ApiError:
+    return status(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', _details(kind, name))
+
+
+def invalid_named(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> ApiError:
+    """422 with all field errors, in their order."""
+    texts: list[str] = []
+    for text in (str(error) for error in errors):
+        if text not in texts:
+            texts.append(text)
+    joined = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
+    details: dict[str, Any] = {}
+    if name:
+        details["name"] = name
+    if group:
+        details["group"] = group
+    details["kind"] = kind
+    details["causes"] = [{"reason": e.reason, "message": e.message, "field": e.field} for e in errors]
+    title = f"{kind}.{group}" if group else kind
+    return status(422, "Invalid", f'{title} "{name}" is invalid: {joined}', details)
+
+
+def invalid(kind: Kind, name: str, errors: Sequence[FieldError]) -> ApiError:
+    return invalid_named(kind.group_version.group, kind.kind, name, errors)
+
+
+def invalid_options(options: str, errors: Sequence[FieldError]) -> ApiError:
+    """Bad query parameters: `CreateOptions.meta.k8s.io "" is invalid: …`."""
+    return invalid_named("meta.k8s.io", options, "", errors)
+
+
+def bad_request(message: str) -> ApiError:
+    return status(400, "BadRequest", message)
+
+
+def internal(message: str) -> ApiError:
+    """A failure inside, in the form with reason and cause."""
+    return status(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
+
+
+def bare_500(message: str) -> ApiError:
+    """An error that the real server does not translate: no reason, the text alone."""
+    return status(500, "", message)
+
+
+def unknown_path() -> ApiError:
+    return status(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def method_not_allowed() -> ApiError:
+    return status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
+def unsupported_verb(kind: Kind, verb: str) -> ApiError:
+    return status(405, "MethodNotAllowed", f"{verb} is not supported on resources of kind {kind.resource!r}", {})
+
+
+def unauthorized() -> ApiError:
+    return status(401, "Unauthorized", "Unauthorized")
+
+
+def too_large(message: str) -> ApiError:
+    return status(413, "RequestEntityTooLarge", message)
+
+
+def expired(message: str, next_page: str = "") -> ApiError:
+    error = status(410, "Expired", message)
+    if next_page:
+        error.status["metadata"] = {"continue": next_page}
+    return error
+
+
+def too_large_version(asked: int, current: int) -> ApiError:
+    return status(
+        504,
+        "Timeout",
+        f"Timeout: Too large resource version: {asked}, current: {current}",
+        {
+            "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+            "retryAfterSeconds": 1,
+        },
+    )
+
+
+def too_many_requests(message: str, details: Mapping[str, Any]) -> ApiError:
+    return status(429, "TooManyRequests", message, details)
