@@ -35,6 +35,10 @@ class Type:
     def friendly(self) -> str:
         raise NotImplementedError
 
+    def friendly_constraint(self) -> str:
+        """The words when the type is what is asked for: `any` becomes "any type", "any single type" inside."""
+        return self.friendly()
+
 
 @dataclass(frozen=True, slots=True)
 class Primitive(Type):
@@ -57,6 +61,9 @@ class Dynamic(Type):
     def friendly(self) -> str:
         return "dynamic"
 
+    def friendly_constraint(self) -> str:
+        return "any type"
+
     def __repr__(self) -> str:
         return "any"
 
@@ -65,6 +72,10 @@ STRING = Primitive("string")
 NUMBER = Primitive("number")
 BOOL = Primitive("bool")
 DYNAMIC = Dynamic()
+
+
+def _inside(element: Type) -> str:
+    return "any single type" if isinstance(element, Dynamic) else element.friendly_constraint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,9 @@ class List(Type):
     def friendly(self) -> str:
         return f"list of {self.element.friendly()}"
 
+    def friendly_constraint(self) -> str:
+        return f"list of {_inside(self.element)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Set(Type):
@@ -88,6 +102,9 @@ class Set(Type):
     def friendly(self) -> str:
         return f"set of {self.element.friendly()}"
 
+    def friendly_constraint(self) -> str:
+        return f"set of {_inside(self.element)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Map(Type):
@@ -98,6 +115,9 @@ class Map(Type):
 
     def friendly(self) -> str:
         return f"map of {self.element.friendly()}"
+
+    def friendly_constraint(self) -> str:
+        return f"map of {_inside(self.element)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +156,26 @@ class Object(Type):
 
 EMPTY_OBJECT = Object({})
 EMPTY_TUPLE = Tuple(())
+
+
+def without_optional(type: Type) -> Type:
+    """The type of values that were converted to this constraint: the same, but no attribute may be left out."""
+    match type:
+        case List(element) | Set(element) | Map(element):
+            inner = without_optional(element)
+            return type if inner is element else _collection(type, inner)
+        case Tuple(elements):
+            members = tuple(without_optional(t) for t in elements)
+            return type if all(a is b for a, b in zip(members, elements, strict=True)) else Tuple(members)
+        case Object(attributes, optional):
+            inside = {name: without_optional(t) for name, t in attributes.items()}
+            if not optional and all(inside[name] is attributes[name] for name in inside):
+                return type
+            return Object(inside)
+        case _:
+            return type
+
+
+def _collection(like: Type, element: Type) -> Type:
+    """A collection of the same kind with other elements."""
+    return List(element) if isinstance(like, List) else Set(element) if isinstance(like, Set) else Map(element)

@@ -139,9 +139,17 @@ class Value:
         return f"<{self.type!r} {self.data!r}{marks}>"
 
 
+def nfc(text: str) -> str:
+    """The text in Unicode's normal form C."""
+    from terrarium.language.text import nfc as normalise
+
+    return normalise(text)
+
+
 TRUE: Final = Value(BOOL, True)
 FALSE: Final = Value(BOOL, False)
 DYNAMIC_UNKNOWN: Final = Value(DYNAMIC, UNREFINED)
+EMPTY_STRING: Final = Value(STRING, "")
 DYNAMIC_NULL: Final = Value(DYNAMIC, NULL)
 
 
@@ -179,10 +187,18 @@ def list_of(element: Type, items: Iterable[Value]) -> Value:
 
 
 def set_of(element: Type, items: Iterable[Value]) -> Value:
-    """A set; equal elements fall together, and the order is cty's (`convert.set_order`)."""
-    from terrarium.language.convert import set_order
+    """A set; equal elements fall together, and the order is cty's (`convert.set_order`).
 
-    return Value(Set(element), set_order(element, items))
+    Marks of elements become marks of the whole set, since which elements there are depends on all of them.
+    """
+    from terrarium.language.sets import set_order
+
+    members = list(items)
+    marks: frozenset[Mark] = NO_MARKS
+    if any(m.marks_deep for m in members):
+        marks = frozenset().union(*(m.marks_deep for m in members))
+        members = [m.unmarked_deep() for m in members]
+    return Value(Set(element), set_order(element, members), marks)
 
 
 def map_of(element: Type, items: Mapping[str, Value]) -> Value:
