@@ -182,7 +182,7 @@ class Scheduler:
 
     async def _flush(self) -> None:
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.heartbeat(1.0)
             self._queue.flush(self._clock.time())
             self._wake.set()
 
