@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(tmp_path) == ["key.pem"]
+    assert [p.name for p in tmp_path.iterdir()] == ["key.pem"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -27,7 +26,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> No
     with pytest.raises(TypeError):
         write_atomic(path, "not bytes")  # type: ignore[arg-type]
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["state"]
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]
 
 
 def test_a_lock_says_who_holds_it_and_is_free_again(tmp_path: Path) -> None:
