@@ -51,6 +51,10 @@ class Context:
 
     now: datetime
     user: str = ""
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """With `user`, `uid` and `groups`: who asks (certificate requests keep it)."""
     old: Obj | None = None
     """The stored object on update; None on create."""
     subresource: str = ""

@@ -347,8 +347,11 @@ class _Converters:
                     dot = "." if named else ""
                     for at in range(before, len(unknown)):
                         unknown[at] = f"{key}{dot}{unknown[at]}"
-                if drops and not item:
-                    continue
+                if not item and (drops or item == []):
+                    # An empty list comes back from storage as none at all.
+                    if drops:
+                        continue
+                    item = None
                 made[key] = item
             for key, empty in fixed.items():
                 if key not in made:
