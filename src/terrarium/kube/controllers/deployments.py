@@ -106,10 +106,12 @@ class Round:
 
     async def run(self) -> float | None:
         if o.deleting(self.deployment):
-            return await self._report_counts()
+            await self._report_counts()
+        return None
         await self._note_pause()
         if self.deployment["spec"].get("paused") or await self._size_changed():
-            return await self._follow_size()
+            await self._follow_size()
+            return None
         if r.strategy(self.deployment) == "Recreate":
             return await self._recreate()
         return await self._roll()
@@ -149,14 +151,14 @@ class Round:
         wanted = r.replicas(self.deployment)
         return any(r.number(s, r.DESIRED) not in (None, wanted) for s in self.all if r.replicas(s) > 0)
 
-    async def _follow_size(self) -> float | None:
+    async def _follow_size(self) -> None:
         await self._sync_new(create=False)
         for name, size in r.proportional(self.deployment, self.new, self.old).items():
             replica_set = next(s for s in self.all if o.name(s) == name)
             await self._scale(replica_set, size)
         if self.deployment["spec"].get("paused"):
             await self._clean_up()
-        return await self._report_counts()
+        await self._report_counts()
 
     async def _shrink_old(self) -> bool:
         """Scales old ReplicaSets down as far as availability allows: broken pods first."""

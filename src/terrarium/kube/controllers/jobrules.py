@@ -91,7 +91,7 @@ def failed(pod: Obj, job: Obj) -> bool:
 
 def end_of(pod: Obj) -> float:
     """When the pod finished: its last container's end, else its last turn to not ready, else its deletion."""
-    ends = []
+    ends: list[float] = []
     for container in o.status(pod).get("containerStatuses") or ():
         ended = ((container.get("state") or {}).get("terminated") or {}).get("finishedAt")
         if ended is None:
@@ -273,7 +273,7 @@ def restarts_exceeded(job: Obj, pods: Iterable[Obj]) -> bool:
         for c in o.status(p).get(key) or ()
     )
     limit = int(job["spec"].get("backoffLimit", 6))
-    return restarts > 0 if limit == 0 else restarts >= limit
+    return int(restarts) >= max(limit, 1)
 
 
 def surplus(job: Obj, active: Sequence[Obj], at_least: int, order: Sequence[Obj]) -> list[Obj]:

@@ -387,10 +387,10 @@ class Round:
                 return True
             return False
         failing = self.end is not None and self.interim == "FailureTarget"
-        if (j.failed(pod, job) or failing) and uid not in self.uncounted["failed"] and in_range:
-            if j.judge(job, pod).counts:
-                self.uncounted["failed"].append(uid)
-                return True
+        counts = (j.failed(pod, job) or failing) and uid not in self.uncounted["failed"] and in_range
+        if counts and j.judge(job, pod).counts:
+            self.uncounted["failed"].append(uid)
+            return True
         return False
 
     def _count_untracked(self, with_finalizer: set[str]) -> bool:

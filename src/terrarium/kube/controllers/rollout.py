@@ -293,7 +293,7 @@ def complete(deployment: Obj, status: Mapping[str, Any]) -> bool:
         status.get("updatedReplicas", 0) == wanted
         and status.get("replicas", 0) == wanted
         and status.get("availableReplicas", 0) == wanted
-        and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
     )
 
 
@@ -302,10 +302,10 @@ def progressing(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
         return int(status.get("replicas", 0)) - int(status.get("updatedReplicas", 0))
 
     return (
-        new.get("updatedReplicas", 0) > old.get("updatedReplicas", 0)
+        int(new.get("updatedReplicas", 0)) > int(old.get("updatedReplicas", 0))
         or waiting(new) < waiting(old)
-        or new.get("readyReplicas", 0) > old.get("readyReplicas", 0)
-        or new.get("availableReplicas", 0) > old.get("availableReplicas", 0)
+        or int(new.get("readyReplicas", 0)) > int(old.get("readyReplicas", 0))
+        or int(new.get("availableReplicas", 0)) > int(old.get("availableReplicas", 0))
     )
 
 
@@ -316,7 +316,7 @@ def timed_out(deployment: Obj, status: Mapping[str, Any], now: datetime) -> bool
     if found.get("reason") == TIMED_OUT:
         return True
     since = o.moment(found.get("lastUpdateTime")) or now.timestamp()
-    return since + int(deployment["spec"]["progressDeadlineSeconds"]) < now.timestamp()
+    return float(since) + int(deployment["spec"]["progressDeadlineSeconds"]) < now.timestamp()
 
 
 def rollout_status(deployment: Obj, sets: Sequence[Obj], new: Obj | None, now: datetime) -> dict[str, Any]:

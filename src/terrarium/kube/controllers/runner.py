@@ -177,8 +177,14 @@ class Controller:
         self.clock = clock
         self.ids = ids
         self.caches = caches
-        self.queue: Queue[Key] = Queue(clock, self.first_pause)
+        self.queue: Queue[Any] = Queue(clock, self.first_pause)
         self.events = Recorder(self.client, clock, self.component or self.name)
+
+    wanted: bool = True
+    """False when its options leave it nothing to do."""
+
+    def configure(self, options: Any) -> None:
+        """Takes what it needs from the manager's options, before the start."""
 
     def keys(self, resource: Resource, old: Obj | None, new: Obj | None) -> Iterable[Key]:
         """The keys that a change touches. By default those of the first input itself."""
