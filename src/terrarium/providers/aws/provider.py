@@ -24,7 +24,7 @@ from terrarium.providers.aws.configuration import configured
 from terrarium.providers.aws.rows import LIMITS, Amend, DataSource, Plain, Resource
 from terrarium.providers.aws.schemas import Schemas, Spec, provider_block
 from terrarium.providers.aws.schemas import functions as function_schemas
-from terrarium.providers.aws.session import AwsFailure, Cloud, Settings, go_duration
+from terrarium.providers.aws.session import WHOLE, AwsFailure, Cloud, Settings, go_duration
 from terrarium.providers.aws.table import DATA_SOURCES, RESOURCES
 from terrarium.providers.values import block_value, plain
 
@@ -289,6 +289,8 @@ def _checked(spec: Spec, config: Value) -> tuple[Diagnostic, ...]:
 
 
 def _failed(doing: str, failure: AwsFailure) -> Diagnostic:
+    if failure.detail == WHOLE:
+        return error(str(failure))
     if failure.detail:
         return error(str(failure), failure.detail)
     return error(f"{doing}: {failure}")

@@ -16,13 +16,8 @@ from terrarium.base.clock import real_monotonic, real_wait
 from terrarium.base.diagnostics import Failure
 from terrarium.base.ids import Ids
 
-# Names in the provider's `endpoints` block that differ from botocore's names of services.
-_ENDPOINT_NAMES = {
-    "cloudwatchlogs": "logs",
-    "cloudwatchlog": "logs",
-    "elbv2": "elbv2",
-    "elasticloadbalancingv2": "elbv2",
-}
+WHOLE = "\0"
+"""As `detail` of a failure: its message is complete, nothing is put before it."""
 
 
 class AwsFailure(Failure):
@@ -119,9 +114,8 @@ class Cloud:
             raise ApiError.of(client, operation, failure.response) from None
         except BotoCoreError as failure:
             name = client.meta.method_to_api_mapping[operation]
-            service_id = client.meta.service_model.service_id.hyphenize().replace("-", " ")
             raise AwsFailure(
-                f"operation error {_service_name(client, service_id)}: {name}, "
+                f"operation error {client.meta.service_model.service_id}: {name}, "
                 f"https response error StatusCode: 0, RequestID: , request send failed, {failure}"
             ) from None
         return answer
@@ -258,9 +252,9 @@ class ApiError(AwsFailure):
         model = client.meta.service_model
         name = client.meta.method_to_api_mapping[operation]
         modelled = any(_codes(shape) & {code} for shape in model.operation_model(name).error_shapes)
-        kind = f"{_exception(model, code)}: {text}" if modelled else f"api error {code}: {text}"
+        kind = f"{code}: {text}" if modelled else f"api error {code}: {text}"
         return cls(
-            f"operation error {_service_name(client, str(model.service_id))}: {name}, "
+            f"operation error {model.service_id}: {name}, "
             f"https response error StatusCode: {about.get('HTTPStatusCode', 0)}, "
             f"RequestID: {about.get('RequestId', '')}, {kind}",
             code,
@@ -273,14 +267,6 @@ _TOKENS = (("NextToken", "NextToken"), ("nextToken", "nextToken"), ("NextMarker"
 
 def _codes(shape: Any) -> set[str]:
     return {shape.name, shape.error_code} if hasattr(shape, "error_code") else {shape.name}
-
-
-def _exception(model: Any, code: str) -> str:
-    return code
-
-
-def _service_name(client: Any, service_id: str) -> str:
-    return service_id
 
 
 def _session(settings: Settings) -> Any:
