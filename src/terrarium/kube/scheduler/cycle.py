@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from terrarium.kube.scheduler.filtering import passes
 from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, OnlyNodes, Rejection, fit_message
 from terrarium.kube.scheduler.plugins.table import DEFAULTS
+from terrarium.kube.scheduler.preemption import Preemption, preempt
 from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
 from terrarium.kube.scheduler.views import Pod
 
@@ -30,6 +32,7 @@ class Decision:
     best: Sequence[str] = ()
     message: str = ""
     error: str = ""
+    preemption: Preemption | None = None
 
     @property
     def plugins(self) -> frozenset[str]:
@@ -56,32 +59,31 @@ def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[
     answer = framework.pre_filter(cycle)
     total = len(snapshot.nodes)
     if isinstance(answer, Rejection):
-        no = {node.name: answer for node in snapshot.nodes}
-        helpless = _preemption(no, total)
-        message = (
-            f"0/{total} nodes are available: {answer.message}. {helpless}" if total else fit_message(0, {}, None, "")
-        )
-        return Decision(pod, pre_filter=answer, message=message)
+        return _refused_by_pre_filter(framework, cycle, answer)
     nodes: Sequence[NodeInfo] = snapshot.nodes
     absent: Rejection | None = None
     if isinstance(answer, OnlyNodes):
         nodes = [n for n in nodes if n.name in answer.names]
         limiting: list[str] = cycle.notes["limiting"]
-        absent = Rejection(
-            Code.UNRESOLVABLE, (f"node(s) didn't satisfy plugin(s) [{' '.join(limiting)}]",), limiting[0]
-        )
+        text = f"node(s) didn't satisfy plugin(s) [{' '.join(limiting)}]"
+        absent = Rejection(Code.UNRESOLVABLE, (text,), limiting[0])
+    if pod.nominated in snapshot.by_name:
+        node = snapshot.by_name[pod.nominated]
+        if passes(framework, cycle, node) is None:
+            return Decision(pod, node.name, [node.name], best=[node.name])
     rejected: dict[str, Rejection] = {}
     feasible: list[NodeInfo] = []
     for node in nodes:
-        rejection = framework.filter(cycle, node)
+        rejection = passes(framework, cycle, node)
         if rejection is None:
             feasible.append(node)
         else:
             rejected[node.name] = rejection
     names = [n.name for n in feasible]
     if not feasible:
-        message = fit_message(total, rejected, absent, _preemption(rejected, total))
-        return Decision(pod, rejected=rejected, absent=absent, message=message)
+        preemption = preempt(framework, cycle, rejected)
+        message = fit_message(total, rejected, absent, preemption.message)
+        return Decision(pod, rejected=rejected, absent=absent, message=message, preemption=preemption)
     if len(feasible) == 1:
         return Decision(pod, names[0], names, rejected, absent=absent, best=names)
     try:
@@ -98,14 +100,12 @@ def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[
     return Decision(pod, choose(best), names, rejected, absent=absent, scores=scores, totals=totals, best=best)
 
 
-def _preemption(rejected: Mapping[str, Rejection], total: int) -> str:
-    """What is said of preemption while no pod has to give way for another: where it could help, nobody is found."""
+def _refused_by_pre_filter(framework: Framework, cycle: Cycle, no: Rejection) -> Decision:
+    """Nobody asked the nodes: the one reason stands for all of them, without a count."""
+    total = len(cycle.snapshot.nodes)
     if total == 0:
-        return ""
-    maybe = sum(r.code is Code.UNSCHEDULABLE for r in rejected.values())
-    parts = []
-    if maybe:
-        parts.append(f"{maybe} No preemption victims found for incoming pod")
-    if total - maybe:
-        parts.append(f"{total - maybe} Preemption is not helpful for scheduling")
-    return f"preemption: 0/{total} nodes are available: {', '.join(sorted(parts))}."
+        return Decision(cycle.pod, pre_filter=no, message=fit_message(0, {}, None, ""))
+    preemption = preempt(framework, cycle, {node.name: no for node in cycle.snapshot.nodes})
+    message = f"0/{total} nodes are available: {no.message}."
+    message = f"{message} {preemption.message}" if preemption.message else message
+    return Decision(cycle.pod, pre_filter=no, message=message, preemption=preemption)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -230,19 +230,17 @@ class Framework:
         return result
 
 
+def count_reasons(rejections: Iterable[Rejection]) -> list[str]:
+    """`3 Insufficient cpu` for each reason, sorted as text, the number included."""
+    counts = Counter(reason for rejection in rejections for reason in rejection.reasons)
+    return sorted(f"{count} {reason}" for reason, count in counts.items())
+
+
 def fit_message(total: int, rejections: Mapping[str, Rejection], absent: Rejection | None, preemption: str) -> str:
-    """The text of the FailedScheduling event (framework `FitError.Error`)."""
+    """The text of the FailedScheduling event (framework `FitError.Error`). `absent` speaks for nodes not looked at."""
     if total == 0:
         return "no nodes available to schedule pods"
-    counts: Counter[str] = Counter()
-    for rejection in rejections.values():
-        counts.update(rejection.reasons)
-    if absent is not None and total > len(rejections):
-        counts.update({reason: total - len(rejections) for reason in absent.reasons})
-    parts = sorted(f"{count} {reason}" for reason, count in counts.items())
-    text = f"0/{total} nodes are available"
-    if parts:
-        text += f": {', '.join(parts)}."
-    else:
-        text += ":"
-    return f"{text} {preemption}".rstrip() if preemption else text
+    missing = [absent] * (total - len(rejections)) if absent is not None else []
+    parts = count_reasons([*rejections.values(), *missing])
+    text = f"0/{total} nodes are available:" + (f" {', '.join(parts)}." if parts else "")
+    return f"{text} {preemption}" if preemption else text

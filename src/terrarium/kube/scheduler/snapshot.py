@@ -111,7 +111,14 @@ class Objects:
 class Snapshot:
     """All nodes at one moment."""
 
-    def __init__(self, infos: Iterable[NodeInfo], objects: Objects | None = None) -> None:
+    def __init__(
+        self,
+        infos: Iterable[NodeInfo],
+        objects: Objects | None = None,
+        nominated: Mapping[str, Sequence[Pod]] | None = None,
+    ) -> None:
+        self.nominated: Mapping[str, Sequence[Pod]] = nominated or {}
+        """Pending pods by the node that preemption has made room on for them."""
         self.by_name: dict[str, NodeInfo] = {info.name: info for info in infos}
         self.nodes: Sequence[NodeInfo] = interleave(list(self.by_name.values()))
         self.objects = objects or Objects()
@@ -120,10 +127,15 @@ class Snapshot:
     @classmethod
     def of(cls, nodes: Iterable[Node], pods: Iterable[Pod], objects: Objects | None = None) -> Snapshot:
         infos = {node.name: NodeInfo(node) for node in nodes}
+        nominated: dict[str, list[Pod]] = {}
         for pod in pods:
-            if pod.node_name in infos and (pod.obj.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+            if (pod.obj.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+                continue
+            if pod.node_name in infos:
                 infos[pod.node_name].add(pod)
-        return cls(infos.values(), objects)
+            elif not pod.node_name and pod.nominated:
+                nominated.setdefault(pod.nominated, []).append(pod)
+        return cls(infos.values(), objects, nominated)
 
     def image_state(self, name: str) -> tuple[int, int]:
         """(size, number of nodes that have it). The size is the one of the first node which reported it."""
