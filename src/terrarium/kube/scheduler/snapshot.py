@@ -22,7 +22,7 @@ class NodeInfo:
     requested: Resources = field(default_factory=dict)
     assumed_cpu: int = 0
     assumed_memory: int = 0
-    ports: dict[HostPort, int] = field(default_factory=dict)
+    ports: set[HostPort] = field(default_factory=set)
     with_affinity: list[Pod] = field(default_factory=list)
     with_anti_affinity: list[Pod] = field(default_factory=list)
     """Pods with required anti-affinity: the ones which may keep others away."""
@@ -55,12 +55,12 @@ class NodeInfo:
             requested[name] = requested.get(name, 0) + sign * value
         self.assumed_cpu += sign * pod.assumed_cpu
         self.assumed_memory += sign * pod.assumed_memory
-        for port in pod.host_ports:
-            left = self.ports.get(port, 0) + sign
-            if left:
-                self.ports[port] = left
-            else:
-                self.ports.pop(port, None)
+        # A set, not a count, as in the real scheduler: of two pods that were bound to one port by force, the first that
+        # goes frees it.
+        if sign > 0:
+            self.ports.update(pod.host_ports)
+        else:
+            self.ports.difference_update(pod.host_ports)
 
     def free_of(self, wanted: Iterable[HostPort]) -> bool:
         """Whether none of the ports is taken; 0.0.0.0 conflicts with every address."""
@@ -82,7 +82,7 @@ class NodeInfo:
             dict(self.requested),
             self.assumed_cpu,
             self.assumed_memory,
-            dict(self.ports),
+            set(self.ports),
             list(self.with_affinity),
             list(self.with_anti_affinity),
         )

@@ -61,15 +61,33 @@ def _maximum(total: Resources, other: Mapping[str, int]) -> None:
             total[name] = value
 
 
-def pod_requests(spec: Obj, missing: Mapping[str, int] | None = None) -> Resources:
+def _amounts(written: Mapping[str, Any] | None) -> Resources:
+    return {name: quantity(name, value) for name, value in (written or {}).items()}
+
+
+def pod_requests(pod: Obj, missing: Mapping[str, int] | None = None) -> Resources:
     """What a pod asks for: containers and sidecars together, or the hungriest init step, plus overhead.
 
-    `missing` fills in for a container that does not name a resource. (component-helpers `PodRequests`)
+    `missing` fills in for a container that does not name a resource. A container which is being resized counts with
+    the most of what it wants, has been allotted and uses; when the resize is infeasible, its wish does not count.
+    (component-helpers `PodRequests` with UseStatusResources)
     """
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    running = {c["name"]: c for kind in ("containerStatuses", "initContainerStatuses") for c in status.get(kind) or ()}
+    infeasible = any(
+        c["type"] == "PodResizePending" and c.get("reason") == "Infeasible" for c in status.get("conditions") or ()
+    )
 
     def requests(container: Obj) -> Resources:
-        written = (container.get("resources") or {}).get("requests") or {}
-        wanted = {name: quantity(name, value) for name, value in written.items()}
+        wanted = _amounts((container.get("resources") or {}).get("requests"))
+        now = running.get(container.get("name", ""))
+        if now is not None:
+            used = _amounts((now.get("resources") or {}).get("requests"))
+            _maximum(used, _amounts(now.get("allocatedResources")))
+            if infeasible:
+                wanted = used
+            else:
+                _maximum(wanted, used)
         for name, value in (missing or {}).items():
             wanted.setdefault(name, value)
         return wanted
@@ -89,7 +107,7 @@ def pod_requests(spec: Obj, missing: Mapping[str, int] | None = None) -> Resourc
             _add(wanted, sidecars)
         _maximum(step, wanted)
     _maximum(total, step)
-    _add(total, {name: quantity(name, value) for name, value in (spec.get("overhead") or {}).items()})
+    _add(total, _amounts(spec.get("overhead")))
     return total
 
 
@@ -256,6 +274,8 @@ class Spread:
     min_domains: int
     honor_affinity: bool
     honor_taints: bool
+    counts: bool = True
+    """Whether pods are counted at all: an empty selector matches the pod itself, and no other."""
 
 
 def spread(constraint: Obj, labels: Mapping[str, str]) -> Spread:
@@ -273,6 +293,7 @@ def spread(constraint: Obj, labels: Mapping[str, str]) -> Spread:
         constraint.get("minDomains") or 1,
         constraint.get("nodeAffinityPolicy", "Honor") == "Honor",
         constraint.get("nodeTaintsPolicy", "Ignore") == "Honor",
+        bool(selector and (selector.get("matchLabels") or selector.get("matchExpressions"))),
     )
 
 
@@ -354,8 +375,8 @@ def read_pod(obj: Obj) -> Pod:
     on_nodes = affinity.get("nodeAffinity") or {}
     with_pods, apart = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
     required = on_nodes.get("requiredDuringSchedulingIgnoredDuringExecution")
-    requests = pod_requests(spec)
-    assumed = pod_requests(spec, {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY})
+    requests = pod_requests(obj)
+    assumed = pod_requests(obj, {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY})
 
     def terms(source: Obj) -> tuple[PodTerm, ...]:
         return tuple(pod_term(t, namespace) for t in source.get("requiredDuringSchedulingIgnoredDuringExecution") or ())

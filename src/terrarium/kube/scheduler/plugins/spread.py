@@ -85,7 +85,10 @@ def _eligible(pod: Pod, node: NodeInfo, constraint: Spread) -> bool:
     )
 
 
-def _matching(pods: Iterable[Pod], namespace: str, selector: Matcher) -> int:
+def _matching(pods: Iterable[Pod], namespace: str, constraint: Spread) -> int:
+    if not constraint.counts:
+        return 0
+    selector = constraint.selector
     return sum(p.namespace == namespace and not p.deleting and selector(p.labels) for p in pods)
 
 
@@ -127,7 +130,7 @@ class PodTopologySpread:
             for counts, c in zip(notes.counts, constraints, strict=True):
                 if _eligible(pod, node, c):
                     value = node.node.labels[c.key]
-                    counts[value] = counts.get(value, 0) + _matching(node.pods, pod.namespace, c.selector)
+                    counts[value] = counts.get(value, 0) + _matching(node.pods, pod.namespace, c)
         cycle.notes[self.name] = notes
         return None
 
@@ -181,9 +184,9 @@ class PodTopologySpread:
                 ignored.add(node.name)
                 continue
             for domain, c in zip(counts, constraints, strict=True):
-                value = node.node.labels.get(c.key)
-                if c.key != HOSTNAME and value is not None:
-                    domain.setdefault(value, 0)
+                if c.key != HOSTNAME:
+                    # Nodes without the label are a domain of their own where they are not ignored.
+                    domain.setdefault(node.node.labels.get(c.key, ""), 0)
         sizes = [
             len(nodes) - len(ignored) if c.key == HOSTNAME else len(domain)
             for domain, c in zip(counts, constraints, strict=True)
@@ -192,10 +195,9 @@ class PodTopologySpread:
             if need_all and not _has_keys(node, constraints):
                 continue
             for domain, c in zip(counts, constraints, strict=True):
-                value = node.node.labels.get(c.key)
+                value = node.node.labels.get(c.key, "")
                 if value in domain and _eligible(pod, node, c):
-                    assert value is not None
-                    domain[value] += _matching(node.pods, pod.namespace, c.selector)
+                    domain[value] += _matching(node.pods, pod.namespace, c)
         cycle.notes["score/" + self.name] = _Soft(
             constraints, counts, [math.log(s + 2) for s in sizes], frozenset(ignored)
         )
@@ -210,7 +212,7 @@ class PodTopologySpread:
             value = node.node.labels.get(c.key)
             if value is None:
                 continue
-            count = _matching(node.pods, cycle.pod.namespace, c.selector) if c.key == HOSTNAME else domain.get(value, 0)
+            count = _matching(node.pods, cycle.pod.namespace, c) if c.key == HOSTNAME else domain.get(value, 0)
             total += float(count) * weight + float(c.max_skew - 1)
         return math.floor(total + 0.5)
 
