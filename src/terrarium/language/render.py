@@ -166,7 +166,7 @@ class Renderer:
 
     def _snippet(self, highlight: Range, start: Pos, end: Pos) -> dict[str, Any]:
         text = self._text(highlight.filename)
-        # A line belongs to the snippet when the two share a byte, or the snippet ends where the line begins.
+        # A line with anything on it belongs to the snippet when the two share a byte or touch.
         first = max(bisect.bisect_right(text.starts, start.byte) - 1, 0)
         lines: list[bytes] = []
         begin = 0
@@ -174,7 +174,7 @@ class Renderer:
             line_start, line_end = text.starts[index], text.ends[index]
             if line_start > end.byte:
                 break
-            if line_start < line_end and (line_end > start.byte):
+            if line_start < line_end and line_end >= start.byte:
                 if not lines:
                     begin = line_start
                 lines.append(text.data[line_start:line_end])
