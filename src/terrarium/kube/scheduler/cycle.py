@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from terrarium.kube.scheduler.filtering import passes
 from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, OnlyNodes, Rejection, fit_message
-from terrarium.kube.scheduler.plugins.table import DEFAULTS
 from terrarium.kube.scheduler.preemption import Preemption, preempt
 from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
 from terrarium.kube.scheduler.views import Pod
@@ -45,14 +44,6 @@ class Decision:
         return frozenset(names)
 
 
-def default_framework(profile: str = "default-scheduler") -> Framework:
-    return Framework(
-        profile,
-        [entry.make() for entry in DEFAULTS.values()],
-        {name: e.weight for name, e in DEFAULTS.items() if e.weight},
-    )
-
-
 def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]) -> Decision:
     """Looks at every node. `choose` takes one among equally good ones."""
     cycle = Cycle(pod, snapshot)
@@ -81,8 +72,8 @@ def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[
             rejected[node.name] = rejection
     names = [n.name for n in feasible]
     if not feasible:
-        preemption = preempt(framework, cycle, rejected)
-        message = fit_message(total, rejected, absent, preemption.message)
+        preemption = preempt(framework, cycle, rejected) if framework.preempts else None
+        message = fit_message(total, rejected, absent, preemption.message if preemption else "")
         return Decision(pod, rejected=rejected, absent=absent, message=message, preemption=preemption)
     if len(feasible) == 1:
         return Decision(pod, names[0], names, rejected, absent=absent, best=names)
@@ -105,7 +96,9 @@ def _refused_by_pre_filter(framework: Framework, cycle: Cycle, no: Rejection) ->
     total = len(cycle.snapshot.nodes)
     if total == 0:
         return Decision(cycle.pod, pre_filter=no, message=fit_message(0, {}, None, ""))
-    preemption = preempt(framework, cycle, {node.name: no for node in cycle.snapshot.nodes})
+    preemption = None
     message = f"0/{total} nodes are available: {no.message}."
-    message = f"{message} {preemption.message}" if preemption.message else message
+    if framework.preempts:
+        preemption = preempt(framework, cycle, {node.name: no for node in cycle.snapshot.nodes})
+        message = f"{message} {preemption.message}" if preemption.message else message
     return Decision(cycle.pod, pre_filter=no, message=message, preemption=preemption)

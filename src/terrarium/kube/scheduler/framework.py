@@ -145,27 +145,65 @@ def default_normalise(scores: list[int], *, reverse: bool = False) -> list[int]:
     return [100 - s for s in stretched] if reverse else stretched
 
 
+class Point(enum.Enum):
+    """An extension point, by its name in the configuration; the method tells whether a plugin takes part."""
+
+    PRE_ENQUEUE = ("preEnqueue", "pre_enqueue")
+    QUEUE_SORT = ("queueSort", "less")
+    PRE_FILTER = ("preFilter", "pre_filter")
+    FILTER = ("filter", "filter")
+    POST_FILTER = ("postFilter", "post_filter")
+    PRE_SCORE = ("preScore", "pre_score")
+    SCORE = ("score", "score")
+    RESERVE = ("reserve", "reserve")
+    PERMIT = ("permit", "permit")
+    PRE_BIND = ("preBind", "pre_bind")
+    BIND = ("bind", "bind")
+    POST_BIND = ("postBind", "post_bind")
+
+    @property
+    def key(self) -> str:
+        return self.value[0]
+
+    def takes(self, plugin: object) -> bool:
+        return hasattr(plugin, self.value[1])
+
+
 @dataclass(slots=True)
 class Framework:
-    """One profile: its plugins in order, and the weights of those which score."""
+    """One profile: the plugins of each point in order, and the weights of those which score."""
 
     profile: str
-    plugins: Sequence[Any]
+    points: Mapping[Point, Sequence[Any]]
     weights: Mapping[str, int]
-    pre_enqueues: list[PreEnqueuePlugin] = field(init=False)
-    pre_filters: list[PreFilterPlugin] = field(init=False)
-    filters: list[FilterPlugin] = field(init=False)
-    what_ifs: list[WhatIfPlugin] = field(init=False)
-    pre_scores: list[PreScorePlugin] = field(init=False)
-    scores: list[ScorePlugin] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.pre_enqueues = [p for p in self.plugins if isinstance(p, PreEnqueuePlugin)]
-        self.pre_filters = [p for p in self.plugins if isinstance(p, PreFilterPlugin)]
-        self.filters = [p for p in self.plugins if isinstance(p, FilterPlugin)]
-        self.what_ifs = [p for p in self.plugins if isinstance(p, WhatIfPlugin)]
-        self.pre_scores = [p for p in self.plugins if isinstance(p, PreScorePlugin)]
-        self.scores = [p for p in self.plugins if isinstance(p, ScorePlugin) and self.weights.get(p.name, 0)]
+    @property
+    def pre_enqueues(self) -> Sequence[PreEnqueuePlugin]:
+        return self.points.get(Point.PRE_ENQUEUE, ())
+
+    @property
+    def pre_filters(self) -> Sequence[PreFilterPlugin]:
+        return self.points.get(Point.PRE_FILTER, ())
+
+    @property
+    def filters(self) -> Sequence[FilterPlugin]:
+        return self.points.get(Point.FILTER, ())
+
+    @property
+    def what_ifs(self) -> Sequence[WhatIfPlugin]:
+        return [p for p in self.pre_filters if isinstance(p, WhatIfPlugin)]
+
+    @property
+    def pre_scores(self) -> Sequence[PreScorePlugin]:
+        return self.points.get(Point.PRE_SCORE, ())
+
+    @property
+    def scores(self) -> Sequence[ScorePlugin]:
+        return self.points.get(Point.SCORE, ())
+
+    @property
+    def preempts(self) -> bool:
+        return any(p.name == "DefaultPreemption" for p in self.points.get(Point.POST_FILTER, ()))
 
     def pre_enqueue(self, pod: Pod) -> Rejection | None:
         for plugin in self.pre_enqueues:

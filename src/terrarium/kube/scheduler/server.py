@@ -29,9 +29,9 @@ from terrarium.kube.client.contract import (
     Resource,
 )
 from terrarium.kube.client.informer import Informer
-from terrarium.kube.scheduler.cycle import Decision, decide, default_framework
+from terrarium.kube.scheduler.cycle import Decision, decide
 from terrarium.kube.scheduler.explain import explain
-from terrarium.kube.scheduler.framework import Framework
+from terrarium.kube.scheduler.framework import Point
 from terrarium.kube.scheduler.queue import Queue, Queued
 from terrarium.kube.scheduler.snapshot import NodeInfo, Objects, Snapshot
 from terrarium.kube.scheduler.views import Pod, read_node, read_pod
@@ -71,13 +71,11 @@ class Scheduler:
     """Schedules the pods of its profiles. Reads pods, nodes and what plugins ask for; writes bindings, pod conditions
     and events."""
 
-    def __init__(
-        self, client: Client, clock: Clock, ids: Ids, frameworks: Mapping[str, Framework] | None = None
-    ) -> None:
+    def __init__(self, client: Client, clock: Clock, ids: Ids, configuration: Obj | None = None) -> None:
         self._client = client
         self._clock = clock
         self._ids = ids
-        self._frameworks = dict(frameworks or {"default-scheduler": default_framework()})
+        self._frameworks = frameworks(configuration)
         self._tasks = Tasks("scheduler")
         self._pods = Informer(client, PODS, clock)
         self._nodes = Informer(client, NODES, clock)
@@ -219,12 +217,7 @@ class Scheduler:
 
     async def _bind(self, queued: Queued, decision: Decision) -> None:
         pod = queued.pod
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.obj["metadata"].get("uid", "")},
-            "target": {"kind": "Node", "name": decision.node},
-        }
+        binding = self._frameworks[pod.scheduler_name].points[Point.BIND][0].bind(pod, decision.node)
         try:
             await self._client.create(PODS, binding, pod.namespace, name=pod.name, subresource="binding")
         except (ApiError, OSError) as failure:

@@ -28,6 +28,41 @@ class SchedulingGates:
         return Rejection(Code.UNRESOLVABLE, (f"waiting for scheduling gates: [{' '.join(pod.gates)}]",))
 
 
+class PrioritySort:
+    """The queue's order: higher priority first, then who has waited longer (`queue.Queue` keeps it)."""
+
+    name = "PrioritySort"
+
+    def less(self, one: tuple[int, float], other: tuple[int, float]) -> bool:
+        """Compares (priority, moment of queueing)."""
+        return (-one[0], one[1]) < (-other[0], other[1])
+
+
+class DefaultPreemption:
+    """Makes room by evicting pods of lower priority (`preemption.preempt` decides whom)."""
+
+    name = "DefaultPreemption"
+
+    def __init__(self, percentage: int = 10, absolute: int = 100) -> None:
+        self.percentage = percentage
+        self.absolute = absolute
+
+    def post_filter(self, nodes: int) -> int:
+        """How many candidates are looked at."""
+        return min(nodes, max(nodes * self.percentage // 100, self.absolute))
+
+
+class DefaultBinder:
+    """Binds through the API's binding subresource (`server.Scheduler` does it)."""
+
+    name = "DefaultBinder"
+
+    def bind(self, pod: Pod, node: str) -> dict[str, object]:
+        """The Binding to create."""
+        metadata = {"name": pod.name, "namespace": pod.namespace, "uid": pod.obj["metadata"].get("uid", "")}
+        return {"apiVersion": "v1", "kind": "Binding", "metadata": metadata, "target": {"kind": "Node", "name": node}}
+
+
 class NodeName:
     """A pod that names its node goes nowhere else."""
 

@@ -1,4 +1,4 @@
-"""The default plugins in the order in which the real scheduler runs them, with their weights."""
+"""The default plugins in the order in which the real scheduler runs them, their weights, and how args make them."""
 
 from __future__ import annotations
 
@@ -7,37 +7,80 @@ from dataclasses import dataclass
 from typing import Any
 
 from terrarium.kube.scheduler.plugins.basic import (
+    DefaultBinder,
+    DefaultPreemption,
     ImageLocality,
     NodeName,
     NodePorts,
     NodeUnschedulable,
+    PrioritySort,
     SchedulingGates,
     TaintToleration,
 )
 from terrarium.kube.scheduler.plugins.inter_pod import InterPodAffinity
 from terrarium.kube.scheduler.plugins.node_affinity import NodeAffinity
-from terrarium.kube.scheduler.plugins.resources import NodeResourcesBalancedAllocation, NodeResourcesFit
-from terrarium.kube.scheduler.plugins.spread import PodTopologySpread
+from terrarium.kube.scheduler.plugins.resources import NodeResourcesBalancedAllocation, NodeResourcesFit, Scoring
+from terrarium.kube.scheduler.plugins.spread import SYSTEM_DEFAULTS, PodTopologySpread
+
+Args = Mapping[str, Any]
+"""A plugin's `args` of a KubeSchedulerConfiguration, {} when there are none."""
+
+
+def _resources(written: Any) -> tuple[tuple[str, int], ...]:
+    found = tuple((r["name"], r.get("weight") or 1) for r in written or ())
+    return found or (("cpu", 1), ("memory", 1))
+
+
+def _fit(args: Args) -> NodeResourcesFit:
+    strategy = args.get("scoringStrategy") or {}
+    shape = (strategy.get("requestedToCapacityRatio") or {}).get("shape") or ()
+    scoring = Scoring(
+        strategy.get("type") or "LeastAllocated",
+        _resources(strategy.get("resources")),
+        tuple((point.get("utilization", 0), point.get("score", 0)) for point in shape),
+    )
+    return NodeResourcesFit(scoring, args.get("ignoredResources") or (), args.get("ignoredResourceGroups") or ())
+
+
+def _spread(args: Args) -> PodTopologySpread:
+    if args.get("defaultingType", "System") == "List":
+        return PodTopologySpread(args.get("defaultConstraints") or (), system=False)
+    return PodTopologySpread(SYSTEM_DEFAULTS, system=True)
+
+
+def _inter_pod(args: Args) -> InterPodAffinity:
+    weight = args.get("hardPodAffinityWeight")
+    return InterPodAffinity(1 if weight is None else weight, bool(args.get("ignorePreferredTermsOfExistingPods")))
+
+
+def _preemption(args: Args) -> DefaultPreemption:
+    percentage, absolute = args.get("minCandidateNodesPercentage"), args.get("minCandidateNodesAbsolute")
+    return DefaultPreemption(10 if percentage is None else percentage, 100 if absolute is None else absolute)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A default plugin: how to make it, and its weight in scoring (0: does not score)."""
+    """A default plugin: how its args make it, and its weight in scoring (0: does not score)."""
 
-    make: Callable[[], Any]
+    make: Callable[[Args], Any]
     weight: int = 0
 
 
 DEFAULTS: Mapping[str, Entry] = {
-    "SchedulingGates": Entry(SchedulingGates),
-    "NodeUnschedulable": Entry(NodeUnschedulable),
-    "NodeName": Entry(NodeName),
-    "TaintToleration": Entry(TaintToleration, 3),
-    "NodeAffinity": Entry(NodeAffinity, 2),
-    "NodePorts": Entry(NodePorts),
-    "NodeResourcesFit": Entry(NodeResourcesFit, 1),
-    "PodTopologySpread": Entry(PodTopologySpread, 2),
-    "InterPodAffinity": Entry(InterPodAffinity, 2),
-    "NodeResourcesBalancedAllocation": Entry(NodeResourcesBalancedAllocation, 1),
-    "ImageLocality": Entry(ImageLocality, 1),
+    "SchedulingGates": Entry(lambda args: SchedulingGates()),
+    "PrioritySort": Entry(lambda args: PrioritySort()),
+    "NodeUnschedulable": Entry(lambda args: NodeUnschedulable()),
+    "NodeName": Entry(lambda args: NodeName()),
+    "TaintToleration": Entry(lambda args: TaintToleration(), 3),
+    "NodeAffinity": Entry(lambda args: NodeAffinity(args.get("addedAffinity")), 2),
+    "NodePorts": Entry(lambda args: NodePorts()),
+    "NodeResourcesFit": Entry(_fit, 1),
+    "PodTopologySpread": Entry(_spread, 2),
+    "InterPodAffinity": Entry(_inter_pod, 2),
+    "DefaultPreemption": Entry(_preemption),
+    "NodeResourcesBalancedAllocation": Entry(
+        lambda args: NodeResourcesBalancedAllocation(_resources(args.get("resources"))), 1
+    ),
+    "ImageLocality": Entry(lambda args: ImageLocality(), 1),
+    "DefaultBinder": Entry(lambda args: DefaultBinder()),
 }
