@@ -32,6 +32,7 @@ from terrarium.kube.client.informer import Informer
 from terrarium.kube.scheduler.cycle import Decision, decide
 from terrarium.kube.scheduler.explain import explain
 from terrarium.kube.scheduler.framework import Point
+from terrarium.kube.scheduler.profiles import frameworks
 from terrarium.kube.scheduler.queue import Queue, Queued
 from terrarium.kube.scheduler.snapshot import NodeInfo, Objects, Snapshot
 from terrarium.kube.scheduler.views import Pod, read_node, read_pod
