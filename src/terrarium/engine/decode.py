@@ -16,7 +16,8 @@ from terrarium.engine.provider import Block, NestedBlock, Nesting
 from terrarium.language import nodes
 from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
 from terrarium.language.convert import ConversionError, convert
-from terrarium.language.evaluate import evaluate, references
+from terrarium.language.evaluate import evaluate
+from terrarium.language.references import references
 from terrarium.language.scope import Scope
 from terrarium.language.types import List, Map, Object, Set, Type
 from terrarium.language.values import NULL, Value, null, object_of, set_of, unknown
@@ -76,7 +77,7 @@ class Decoder:
         """The value of a body. Unknown stands where an expression could not be evaluated."""
         schema, type = self.body_schema(block)
         found, said = content(body, schema)
-        diagnostics = [d for d in said if not _about_dynamic(d, block)]
+        diagnostics = list(said)
         members: dict[str, Value] = {}
         given = found.attributes
         for name, attribute in block.attributes.items():
@@ -100,7 +101,7 @@ class Decoder:
     def _wrong_type(
         self, name: str, written: nodes.Attribute, problem: ConversionError, scope: Scope
     ) -> Diagnostic:
-        from terrarium.engine.explain_values import statements
+        from terrarium.language.explain import explain
 
         return Diagnostic(
             Severity.ERROR,
@@ -108,7 +109,7 @@ class Decoder:
             f'Inappropriate value for attribute "{name}": {problem}.',
             written.expression.range,
             written.range,
-            values=statements(written.expression, scope),
+            values=explain(written.expression, scope),
         )
 
     def _blocks(
@@ -279,18 +280,12 @@ class Decoder:
             yield _Found(body, inner, block.header_range, label)
 
     def _iteration(self, scope: Scope, iterator: str, key: Value, value: Value) -> Scope:
-        return Scope({iterator: object_of({"key": key, "value": value})}, {}, scope)
+        return scope.child({iterator: object_of({"key": key, "value": value})})
 
 
 def _missing(body: nodes.Body) -> Range:
     """The place for a message about what a body lacks."""
-    from terrarium.language.bodies import missing_item_range
-
-    return missing_item_range(body)
-
-
-def _about_dynamic(diagnostic: Diagnostic, block: Block) -> bool:
-    return False
+    return body.missing_item_range
 
 
 def schema_references(block: Block, body: nodes.Body, decoder: Decoder) -> list[nodes.Traversal]:

@@ -222,7 +222,7 @@ class Loader(Reader):
             return value
 
     def check_validation(self, name: str, rule: CheckRule) -> None:
-        from terrarium.language.evaluate import references
+        from terrarium.language.references import references
 
         found = references(rule.condition)
         if not any(r.root == "var" and r.steps and getattr(r.steps[0], "name", "") == name for r in found):

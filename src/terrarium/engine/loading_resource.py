@@ -10,7 +10,7 @@ from terrarium.engine import static
 from terrarium.engine.configuration import CheckRule, ProviderRef, Provisioner, Resource
 from terrarium.language import nodes
 from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
-from terrarium.language.evaluate import references
+from terrarium.language.references import references
 
 
 class Repeating(Protocol):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from terrarium.base.diagnostics import Diagnostic, error, warning
-from terrarium.base.source import Range
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert
+from terrarium.language.places import start_range
 from terrarium.language.types import BOOL, STRING, Primitive
 from terrarium.language.values import NULL, Value
 
@@ -54,20 +54,11 @@ def constant_string(expression: nodes.Expression) -> str | None:
     return None
 
 
-def start_range(expression: nodes.Expression) -> Range:
-    """The place that HCL calls the start of an expression."""
-    if isinstance(expression, nodes.Template) and expression.parts:
-        return start_range(expression.parts[0])
-    if isinstance(expression, nodes.Call):
-        return expression.source.range(expression.start, expression.name_end)
-    return expression.range
-
-
 def _traversal_from_text(expression: nodes.Expression, text: str) -> nodes.Traversal | None:
     from terrarium.language import parser
 
-    inner, diagnostics = parser.parse_expression(text, expression.source.filename)
-    if diagnostics or not isinstance(inner, nodes.Traversal):
+    inner, diagnostics = parser.parse_traversal(text, expression.source.filename)
+    if diagnostics or inner is None:
         return None
     # The steps keep their own text, but point to the string as a whole.
     return nodes.Traversal(
@@ -123,8 +114,9 @@ def references_list(expression: nodes.Expression) -> tuple[list[nodes.Traversal]
 def constant(expression: nodes.Expression) -> tuple[Value | None, Diagnostics]:
     """The value of an expression in which nothing may be referred to; None after errors."""
     from terrarium.language.evaluate import evaluate
+    from terrarium.language.scope import NOTHING_ALLOWED
 
-    value, diagnostics = evaluate(expression, None)
+    value, diagnostics = evaluate(expression, NOTHING_ALLOWED)
     return (None if diagnostics else value), list(diagnostics)
 
 
