@@ -12,7 +12,7 @@ from terrarium.providers.aws import tags
 from terrarium.providers.aws.planning import Rules
 from terrarium.providers.aws.policies import equivalent, normalised, version_first
 from terrarium.providers.aws.rows import DataSource, Plain, Resource, Retag
-from terrarium.providers.aws.session import WHOLE, ApiError, AwsFailure, Cloud
+from terrarium.providers.aws.session import WHOLE, ApiError, AwsFailure, Cloud, prefix_of
 from terrarium.providers.aws.vpc import single
 
 _ABSENT = "NoSuchEntity"
@@ -32,12 +32,6 @@ def _name(cloud: Cloud, new: Plain) -> str:
     """The configured name, or one made from the prefix."""
     given: str | None = new.get("name")
     return given or cloud.unique_name(new.get("name_prefix") or "terraform-")
-
-
-def _prefix(name: str) -> str:
-    """The prefix in a name that `unique_name` made; "" for other names."""
-    match = re.fullmatch(r"(.*?)\d{18}[0-9a-f]{8}", name)
-    return match[1] if match else ""
 
 
 def _tagger(kind: str, key: str) -> Retag:
@@ -130,7 +124,7 @@ def read_role(cloud: Cloud, old: Plain) -> Plain | None:
         "managed_policy_arns": _attached(cloud, name),
         "max_session_duration": role.get("MaxSessionDuration", 3600),
         "name": name,
-        "name_prefix": _prefix(name),
+        "name_prefix": prefix_of(name),
         "path": role.get("Path", "/"),
         "permissions_boundary": (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn", ""),
         "unique_id": role["RoleId"],
@@ -266,7 +260,7 @@ def read_policy(cloud: Cloud, old: Plain) -> Plain | None:
         "attachment_count": policy.get("AttachmentCount", 0),
         "description": policy.get("Description", ""),
         "name": policy["PolicyName"],
-        "name_prefix": _prefix(policy["PolicyName"]),
+        "name_prefix": prefix_of(policy["PolicyName"]),
         "path": policy.get("Path", "/"),
         "policy": kept if kept and equivalent(kept, document) else normalised(document),
         "policy_id": policy["PolicyId"],
@@ -340,7 +334,7 @@ def read_role_policy(cloud: Cloud, old: Plain) -> Plain | None:
     return {
         "id": old["id"],
         "name": name,
-        "name_prefix": _prefix(name),
+        "name_prefix": prefix_of(name),
         "policy": kept if kept and equivalent(kept, document) else version_first(document),
         "role": role,
     }
@@ -427,7 +421,7 @@ def read_profile(cloud: Cloud, old: Plain) -> Plain | None:
         "arn": profile["Arn"],
         "create_date": profile["CreateDate"],
         "name": profile["InstanceProfileName"],
-        "name_prefix": _prefix(profile["InstanceProfileName"]),
+        "name_prefix": prefix_of(profile["InstanceProfileName"]),
         "path": profile.get("Path", "/"),
         "unique_id": profile["InstanceProfileId"],
         "tags": tags.mapping(profile.get("Tags")),

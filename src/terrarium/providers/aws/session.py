@@ -7,6 +7,7 @@ which speaks through the Go SDK.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -344,6 +345,12 @@ def _with_credentials(settings: Settings, credentials: Any) -> Any:
     session = botocore.session.Session(profile=settings.profile)
     session._credentials = credentials  # botocore has no public way to hand in credentials that renew themselves
     return session
+
+
+def prefix_of(name: str) -> str:
+    """The prefix in a name that `unique_name` made; "" for other names."""
+    match = re.fullmatch(r"(.*?)\d{18}[0-9a-f]{8}", name, re.DOTALL)
+    return match[1] if match else ""
 
 
 def partition_of(region: str) -> str:

@@ -15,7 +15,7 @@ _TEXTS = Map(STRING)
 
 def plan(drawn: Drawn, prior: Value | None, config: Value, settings: Settings, modern: bool) -> None:
     """Plans `tags_all`: known when the tags are and there are any, else it shows itself after apply."""
-    given = config.data["tags"] if "tags" in config.data else None
+    given = config.data.get("tags")
     if given is None:
         return
     if not given.is_wholly_known:
@@ -49,7 +49,8 @@ def settle(seen: dict[str, Any], base: Value, settings: Settings) -> None:
     own = configured.data if configured.is_known and isinstance(configured.data, dict) else {}
     defaults = settings.default_tags
     seen["tags_all"] = every
-    seen["tags"] = {k: v for k, v in every.items() if k in own or defaults.get(k) != v}
+    mine = {k: v for k, v in every.items() if k in own or defaults.get(k) != v}
+    seen["tags"] = None if not mine and configured.is_null else mine
 
 
 def _ignored(key: str, settings: Settings) -> bool:
