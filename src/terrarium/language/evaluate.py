@@ -15,7 +15,7 @@ from terrarium.base.suggest import nearest
 from terrarium.language import nodes, operations
 from terrarium.language.convert import ConversionError, common_type, convert, unify
 from terrarium.language.explain import CalledFunction, explain
-from terrarium.language.functions.spec import ArgumentError, FunctionError
+from terrarium.language.functions.spec import ArgumentError, Diagnosed, FunctionError
 from terrarium.language.numbers import Whole
 from terrarium.language.operations import OperationError, attribute, element, equals
 from terrarium.language.places import between, start_range
@@ -640,8 +640,9 @@ def _call(e: nodes.Call, scope: Scope, diagnostics: Diagnostics) -> Value:
         subject = start_range(_node(e, arguments, count))
         return _fail(diagnostics, scope, e, "Too many function arguments", detail, subject, e, extra)
     if function.lazy is not None:
-        closures = [lambda n=n: evaluate(n, scope) if isinstance(n, nodes.Expression) else (n, []) for n in arguments]
-        return _result(e, lambda: function.lazy(closures), arguments, function, scope, diagnostics)  # type: ignore[misc]
+        closures = [_Closure(argument, scope) for argument in arguments]
+        lazy = function.lazy
+        return _result(e, lambda: lazy(closures), arguments, function, scope, diagnostics)
     before = len(diagnostics)
     values: list[Value] = []
     for i, argument in enumerate(arguments):
@@ -657,6 +658,20 @@ def _call(e: nodes.Call, scope: Scope, diagnostics: Diagnostics) -> Value:
     if len(diagnostics) > before and has_errors(diagnostics[before:]):
         return DYNAMIC_UNKNOWN
     return _result(e, lambda: function.call(values), arguments, function, scope, diagnostics)
+
+
+class _Closure:
+    """An argument for a lazy function: an expression with its scope, or a value out of an expanded last argument."""
+
+    __slots__ = ("node", "scope", "value")
+
+    def __init__(self, argument: nodes.Expression | Value, scope: Scope) -> None:
+        self.node = argument if isinstance(argument, nodes.Expression) else None
+        self.value = argument if isinstance(argument, Value) else DYNAMIC_UNKNOWN
+        self.scope = scope
+
+    def evaluate(self) -> tuple[Value, Diagnostics]:
+        return (self.value, []) if self.node is None else evaluate(self.node, self.scope)
 
 
 def _node(e: nodes.Call, arguments: Sequence[Any], index: int) -> nodes.Expression:
@@ -698,6 +713,9 @@ def _result(
             detail = f"Invalid value for {quote(parameter.name)} parameter: {wrong}."
             return _fail(diagnostics, scope, e, "Invalid function argument", detail, extra=extra)
         message = str(wrong)
+    except Diagnosed as wrong:
+        diagnostics.extend(wrong.diagnostics)
+        return DYNAMIC_UNKNOWN
     except FunctionError as wrong:
         message = str(wrong)
     detail = f"Call to function {quote(e.name)} failed: {message}."

@@ -210,7 +210,7 @@ def parse(text: str) -> Number | None:
     digits = (whole or "") + (part or bare or "")
     value = _to_int(digits)
     if value == 0:
-        return 0
+        return _zero(sign == "-")
     if len(exponent or "") > 20:
         return 0 if exponent.startswith("-") else _infinite(sign)
     power = int(exponent or 0)
@@ -291,15 +291,15 @@ def shortest(value: int | Fraction, bits: int) -> tuple[str, int]:
         down = low != digit or (inclusive and i + 1 == len(lower))
         up = digit != high and (inclusive or ord(digit) + 1 < ord(high) or i + 1 < len(upper))
         if down and up:
-            return _round(digits, point, i + 1, None)
+            return round_digits(digits, point, i + 1, None)
         if down:
-            return _round(digits, point, i + 1, False)
+            return round_digits(digits, point, i + 1, False)
         if up:
-            return _round(digits, point, i + 1, True)
+            return round_digits(digits, point, i + 1, True)
     return digits, point
 
 
-def _round(digits: str, point: int, keep: int, up: bool | None) -> tuple[str, int]:
+def round_digits(digits: str, point: int, keep: int, up: bool | None = None) -> tuple[str, int]:
     """The first `keep` digits, rounded; `up` None: to the nearest, half to even."""
     if keep >= len(digits):
         return digits, point
@@ -326,7 +326,7 @@ def to_general(number: Number, digits: int = 10) -> str:
         return "0"
     sign = "-" if number < 0 else ""
     exact, point = decimal_digits(abs(number))
-    kept, point = _round(exact, point, digits, None)
+    kept, point = round_digits(exact, point, digits, None)
     exponent = point - 1
     # %e is used when the exponent is below -4 or not below the precision (or the count of digits where that is larger).
     limit = digits

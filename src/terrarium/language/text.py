@@ -158,3 +158,8 @@ def safe_prefix(text: str) -> str:
     if not parts or parts[-1] in _ENDS:
         return text
     return "".join(parts[:-1])
+
+
+def is_identifier(text: str) -> bool:
+    """Whether the text may be a name: letters, digits, marks, `_` and `-`, not beginning with a digit or `-`."""
+    return text.replace("-", "_").isidentifier() and not text.startswith("-")

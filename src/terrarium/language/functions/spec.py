@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Type
 from terrarium.language.values import NOT_NULL, NULL, UNREFINED, Mark, Unknown, Value
 
 if TYPE_CHECKING:
     from terrarium.base.diagnostics import Diagnostic
+    from terrarium.language.nodes import Expression
 
 
 class FunctionError(Exception):
@@ -43,7 +44,22 @@ class Parameter:
 
 Body = Callable[[Sequence[Value], Type], Value]
 Returns = Type | Callable[[Sequence[Value]], Type]
-Closure = Callable[[], "tuple[Value, list[Diagnostic]]"]
+
+
+class Diagnosed(FunctionError):
+    """The mistakes of an argument that a lazy function evaluated; they are shown as they are."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        super().__init__("an argument is wrong")
+        self.diagnostics = tuple(diagnostics)
+
+
+class Closure(Protocol):
+    """An argument that is not evaluated yet. `node` is None for a member of an expanded last argument."""
+
+    node: Expression | None
+
+    def evaluate(self) -> tuple[Value, list[Diagnostic]]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,261 @@
+"""Timestamps (RFC 3339) and durations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, parameters
+from terrarium.language.numbers import Whole
+from terrarium.language.text import quote
+from terrarium.language.types import NUMBER, STRING, Type
+from terrarium.language.values import Unknown, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A local time, its nanoseconds, and the zone's offset from UTC in minutes."""
+
+    local: datetime
+    nanoseconds: int
+    offset: int
+
+    @property
+    def instant(self) -> tuple[datetime, int]:
+        return self.local - timedelta(minutes=self.offset), self.nanoseconds
+
+    def zone(self, colon: bool) -> str:
+        hours, minutes = divmod(abs(self.offset), 60)
+        return f"{'-' if self.offset < 0 else '+'}{hours:02d}{':' if colon else ''}{minutes:02d}"
+
+    def __str__(self) -> str:
+        local = self.local
+        text = f"{local.year:04d}-{local.month:02d}-{local.day:02d}T"
+        return f"{text}{local:%H:%M:%S}{self.zone(True) if self.offset else 'Z'}"
+
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
+)  # fmt: skip
+_PIECES: Sequence[tuple[str, str, str]] = (
+    ("year", r"\d{4}", ""), ("", "-", "-"), ("month", r"\d\d", ""), ("", "-", "-"), ("day of month", r"\d\d", ""),
+    ("", "T", "T"), ("hour", r"\d\d", ""), ("", ":", ":"), ("minute", r"\d\d", ""), ("", ":", ":"),
+    ("second", r"\d\d", ""), ("UTC offset", r"(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", ""),
+)  # fmt: skip
+
+
+class BadTime(Exception):
+    """The text is no timestamp; `str()` says what stands where something else should."""
+
+
+def parse(text: str) -> Moment:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise BadTime(f"not a valid RFC3339 timestamp{_why(text)}")
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    for name, value, low, high in (
+        ("month", month, 1, 12), ("hour", hour, 0, 23), ("minute", minute, 0, 59), ("second", second, 0, 59),
+    ):  # fmt: skip
+        if not low <= int(value) <= high:
+            if name == "month":
+                raise BadTime("not a valid RFC3339 timestamp: month out of range")
+            raise BadTime(f"not a valid RFC3339 timestamp: {name} out of range")
+    try:
+        local = datetime(int(year) or 1, int(month), int(day), int(hour), int(minute), int(second))
+    except ValueError:
+        raise BadTime("not a valid RFC3339 timestamp: day out of range") from None
+    offset = 0
+    if zone != "Z":
+        hours, minutes = int(zone[1:3]), int(zone[4:6])
+        if hours >= 24 or minutes >= 60:
+            raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(zone)} as UTC offset")
+        offset = (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
+    return Moment(local, int((fraction or "0")[:9].ljust(9, "0")), offset)
+
+
+def _why(text: str) -> str:
+    at = 0
+    for name, pattern, literal in _PIECES:
+        match = re.compile(pattern, re.ASCII).match(text, at)
+        if match is not None:
+            at = match.end()
+            continue
+        rest = text[at:]
+        if literal == "T":
+            return ": missing required time introducer 'T'"
+        if literal:
+            if not rest:
+                return f': end of string where "{literal}" is expected'
+            return f': found {quote(rest)} where "{literal}" is expected'
+        if not rest:
+            return f": end of string before {name}"
+        return f": cannot use {quote(rest)} as {name}"
+    return f": extra text: {quote(text[at:])}"
+
+
+_UNITS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
+}  # fmt: skip
+_DURATION = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)", re.ASCII)
+
+
+def duration(text: str) -> int:
+    """Nanoseconds of a duration of Go (`1h30m`). FunctionError in the words of `time.ParseDuration`."""
+    rest = text[1:] if text[:1] in ("+", "-") else text
+    if rest == "0":
+        return 0
+    total = Fraction(0)
+    if not rest:
+        raise FunctionError(f"time: invalid duration {quote(text)}")
+    while rest:
+        match = _DURATION.match(rest)
+        assert match is not None
+        whole, part, unit = match.group(1), match.group(2) or "", match.group(3)
+        if not whole and part in ("", "."):
+            raise FunctionError(f"time: invalid duration {quote(text)}")
+        if not unit:
+            raise FunctionError(f"time: missing unit in duration {quote(text)}")
+        if unit not in _UNITS:
+            raise FunctionError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        total += Fraction(f"{whole or 0}{part if part != '.' else ''}") * _UNITS[unit]
+        rest = rest[match.end() :]
+    nanoseconds = int(total)
+    if nanoseconds >= 1 << 63:
+        raise FunctionError(f"time: invalid duration {quote(text)}")
+    return -nanoseconds if text[0] == "-" else nanoseconds
+
+
+def _time_add(values: Sequence[Value], _: Type) -> Value:
+    try:
+        moment = parse(values[0].data)
+    except BadTime as wrong:
+        raise FunctionError(str(wrong)) from None
+    seconds, nanoseconds = divmod(moment.nanoseconds + duration(values[1].data), 10**9)
+    try:
+        return Value(STRING, str(Moment(moment.local + timedelta(seconds=seconds), nanoseconds, moment.offset)))
+    except OverflowError:
+        raise FunctionError("the resulting year is out of range") from None
+
+
+def _argument(values: Sequence[Value], index: int) -> Moment:
+    try:
+        return parse(values[index].data)
+    except BadTime as wrong:
+        raise ArgumentError(index, str(wrong)) from None
+
+
+def _time_compare(values: Sequence[Value], _: Type) -> Value:
+    a, b = _argument(values, 0).instant, _argument(values, 1).instant
+    return Value(NUMBER, Whole((a > b) - (a < b)))
+
+
+# --- formatdate ------------------------------------------------------------------------------------------------------
+
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+
+def _one_or_two(number: Callable[[Moment], int]) -> dict[int, Callable[[Moment], str]]:
+    return {1: lambda t: str(number(t)), 2: lambda t: f"{number(t):02d}"}
+
+
+def _half(t: Moment) -> str:
+    return "PM" if t.local.hour >= 12 else "AM"
+
+
+# letter: ({length: text}, what a wrong length is told)
+_VERBS: Mapping[str, tuple[Mapping[int, Callable[[Moment], str]], str]] = {
+    "Y": (
+        {2: lambda t: f"{t.local.year % 100:02d}", 4: lambda t: f"{t.local.year:04d}"},
+        'year must either be "YY" or "YYYY"',
+    ),
+    "M": (
+        {
+            **_one_or_two(lambda t: t.local.month),
+            3: lambda t: _MONTHS[t.local.month - 1][:3],
+            4: lambda t: _MONTHS[t.local.month - 1],
+        },
+        'month must be "M", "MM", "MMM", or "MMMM"',
+    ),
+    "D": (_one_or_two(lambda t: t.local.day), 'day of month must either be "D" or "DD"'),
+    "E": (
+        {3: lambda t: _DAYS[t.local.weekday()][:3], 4: lambda t: _DAYS[t.local.weekday()]},
+        'day of week must either be "EEE" or "EEEE"',
+    ),
+    "h": (_one_or_two(lambda t: t.local.hour), '24-hour must either be "h" or "hh"'),
+    "H": (_one_or_two(lambda t: t.local.hour % 12 or 12), '12-hour must either be "H" or "HH"'),
+    "A": ({2: _half}, 'must be "AA"'),
+    "a": ({2: lambda t: _half(t).lower()}, 'must be "aa"'),
+    "m": (_one_or_two(lambda t: t.local.minute), 'minute must either be "m" or "mm"'),
+    "s": (_one_or_two(lambda t: t.local.second), 'second must either be "s" or "ss"'),
+    "Z": (
+        {
+            1: lambda t: t.zone(True) if t.offset else "Z",
+            3: lambda t: t.zone(False) if t.offset else "UTC",
+            4: lambda t: t.zone(False),
+            5: lambda t: t.zone(True),
+        },
+        "timezone must be Z, ZZZZ, or ZZZZZ",
+    ),
+}
+_TOKEN = re.compile(r"''|'(?:[^']|'')*'(?!')|'.*|([a-zA-Z])\1*|[^a-zA-Z']+", re.DOTALL)
+
+
+def _format_date(values: Sequence[Value], _: Type) -> Value:
+    moment = _argument(values, 1)
+    parts: list[str] = []
+    for match in _TOKEN.finditer(values[0].data):
+        token, letter = match.group(0), match.group(1)
+        if token[0] == "'":
+            if len(token) == 1 or token[-1] != "'":
+                raise ArgumentError(0, "unterminated literal '")
+            parts.append("'" if token == "''" else token[1:-1].replace("''", "'"))
+        elif letter is None:
+            parts.append(token)
+        elif letter not in _VERBS:
+            raise ArgumentError(0, f"invalid date format verb {quote(token)}")
+        else:
+            forms, words = _VERBS[letter]
+            if len(token) not in forms:
+                raise ArgumentError(0, f"invalid date format verb {quote(token)}: {words}")
+            parts.append(forms[len(token)](moment))
+    return Value(STRING, "".join(parts))
+
+
+def clock_functions(now: Callable[[], datetime], plan_time: datetime | None) -> dict[str, Function]:
+    """`timestamp` and `plantimestamp`; without a plan's time the latter is unknown."""
+
+    def plan_timestamp(values: Sequence[Value], type: Type) -> Value:
+        return Value(type, Unknown()) if plan_time is None else Value(STRING, text_of(plan_time))
+
+    return {
+        "timestamp": Function((), STRING, lambda values, _: Value(STRING, text_of(now()))),
+        "plantimestamp": Function((), STRING, plan_timestamp, not_null=False),
+    }
+
+
+def text_of(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+FUNCTIONS: Mapping[str, Function] = {
+    "formatdate": Function(parameters(("format", STRING), ("time", STRING)), STRING, _format_date),
+    "timeadd": Function(parameters(("timestamp", STRING), ("duration", STRING)), STRING, _time_add, not_null=False),
+    "timecmp": Function(parameters(("timestamp_a", STRING), ("timestamp_b", STRING)), NUMBER, _time_compare),
+}
