@@ -51,18 +51,21 @@ class Literal(Expression):
 class Template(Expression):
     """A quoted string or heredoc. Parts are `Literal`s of strings and expressions, in order.
 
-    One plain part means a constant string. `"${x}"` alone is a `TemplateWrap` instead.
+    One plain part means a constant string. `"${x}"` alone is a `TemplateWrap` instead. A string of JSON syntax is a
+    template too, and has its text in `verbatim`: where neither variables nor functions are allowed, it means just that.
     """
 
     parts: tuple[Expression, ...]
     heredoc: bool = False
+    verbatim: str | None = None
 
 
 @dataclass(slots=True, eq=False)
 class TemplateWrap(Expression):
-    """`"${x}"` with nothing around it: the value of x, of whatever type."""
+    """`"${x}"` with nothing around it: the value of x, of whatever type. `verbatim` as in `Template`."""
 
     wrapped: Expression
+    verbatim: str | None = None
 
 
 @dataclass(slots=True, eq=False)

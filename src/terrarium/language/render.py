@@ -14,7 +14,7 @@ import bisect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.base.source import Pos, Range, Source
@@ -22,6 +22,9 @@ from terrarium.language.functions.spec import FunctionError, Parameter
 from terrarium.language.tokens import SPACE
 from terrarium.language.types import DYNAMIC, List, Map, Object, Set, Tuple, Type
 from terrarium.language.values import unknown
+
+if TYPE_CHECKING:
+    from terrarium.language.json_syntax import Item
 
 DEFAULT_WIDTH: Final = 78
 """How wide Terraform takes what is no terminal to be."""
@@ -110,6 +113,7 @@ class Renderer:
         self.sources = sources
         self._texts: dict[str, _Text] = {}
         self._blocks: dict[str, list[tuple[int, int, str]]] = {}
+        self._roots: dict[str, Item] = {}
 
     # --- the value -------------------------------------------------------------------------------------------------
 
@@ -192,9 +196,7 @@ class Renderer:
     def context(self, filename: str, byte: int) -> str:
         """The top-level block which holds a byte of a file, as its header is written; "" outside of blocks."""
         if filename.endswith(".json"):
-            from terrarium.language.json_syntax import path_at
-
-            return path_at(self.sources[filename], byte)
+            return self._json_path(filename, byte)
         blocks = self._blocks.get(filename)
         if blocks is None:
             blocks = self._blocks[filename] = _block_stretches(self.sources[filename])
@@ -202,6 +204,15 @@ class Renderer:
         if index >= 0 and blocks[index][0] <= byte < blocks[index][1]:
             return blocks[index][2]
         return ""
+
+    def _json_path(self, filename: str, byte: int) -> str:
+        from terrarium.language.json_syntax import path_at, read
+
+        root = self._roots.get(filename)
+        if root is None:
+            root = self._roots[filename] = read(self.sources[filename])[0]
+        before = self._text(filename).data[: max(byte, 0)]
+        return path_at(root, len(before.decode("utf-8", "surrogateescape"))) if byte >= 0 else ""
 
     # --- text --------------------------------------------------------------------------------------------------------
 
