@@ -26,7 +26,21 @@ from terrarium.kube.client.contract import ApiError, Resource
 from terrarium.kube.storage.contract import Conflict, Storage
 
 RETURNS_DELETED = frozenset(
-    ["pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "storageclasses.storage.k8s.io", "resourcequotas", "podtemplates", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io", "namespaces", "customresourcedefinitions.apiextensions.k8s.io"]
+    [
+        "pods",
+        "services",
+        "serviceaccounts",
+        "persistentvolumes",
+        "persistentvolumeclaims",
+        "storageclasses.storage.k8s.io",
+        "resourcequotas",
+        "podtemplates",
+        "csidrivers.storage.k8s.io",
+        "csinodes.storage.k8s.io",
+        "volumeattachments.storage.k8s.io",
+        "namespaces",
+        "customresourcedefinitions.apiextensions.k8s.io",
+    ]
 )
 """Resources whose deletion is answered with the object rather than with a Status."""
 ORPHANS_BY_DEFAULT = frozenset({"jobs.batch", "replicationcontrollers"})
@@ -65,10 +79,12 @@ class DeleteOptions:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """`gone` tells whether it was removed; else it waits for a grace period or for finalizers."""
+    """`gone` tells whether it was removed; else it waits for a grace period or for finalizers. `whole`: the kind's
+    deletions are answered with the object."""
 
     record: Record
     gone: bool
+    whole: bool = False
 
 
 class Behaviour:
@@ -145,7 +161,7 @@ class Resources:
         return self.behaviours.get(kind.resource, _PLAIN)
 
     def _context(self, call: Call, old: Obj | None, subresource: str) -> Context:
-        return Context(self.clock.now(), call.user.name, old, subresource)
+        return Context(now=self.clock.now(), user=call.user.name, old=old, subresource=subresource)
 
     def _strategy(self, kind: Kind, subresource: str) -> Strategy:
         sub = kind.subresources.get(subresource) if subresource else None
@@ -389,11 +405,8 @@ class Resources:
             last = await self.storage.delete(current.entry.key, expect=current.entry.revision)
             await behaviour.removed(obj)
             final = self.records.of(last).obj(kind)
-            if not graceful:
-                # The answer to a deletion shows when it happened, though the stored object never did.
-                return Deleted(Record.unsaved(final), gone=True)
-            return Deleted(Record.unsaved(final), gone=True)
-        return Deleted(Record.unsaved(obj), gone=True)
+            return Deleted(Record.unsaved(final), True, kind.resource in RETURNS_DELETED)
+        return Deleted(Record.unsaved(obj), True, kind.resource in RETURNS_DELETED)
 
     async def _store_deleting(self, kind: Kind, current: Record, obj: Obj, call: Call) -> Record:
         if call.dry_run:
@@ -445,6 +458,15 @@ class Resources:
             subresource,
             call.dry_run,
         )
+
+    async def admit(self, request: AdmissionRequest) -> None:
+        """Both phases of admission, for what is no write (a CONNECT)."""
+        for plugin in self.admission:
+            try:
+                await plugin.admit(request)
+                await plugin.validate(request)
+            except Denied as denied:
+                raise self.denied(request, denied) from None
 
     async def _admit(self, request: AdmissionRequest, call: Call) -> None:
         for plugin in self.admission:

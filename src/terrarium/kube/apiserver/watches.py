@@ -80,8 +80,7 @@ class Watching:
         if isinstance(batch, Progress):
             self.revision = max(self.revision, batch.revision)
             return []
-        changes = list(self._changes(batch))  # type: ignore[arg-type]
-        return changes
+        return list(self._changes(batch))  # type: ignore[arg-type]
 
     def _changes(self, batch: Iterable[Event]) -> Iterable[Change]:
         records = self._resources.records

@@ -1,0 +1,236 @@
+"""`terrarium kube serve`: one API server without AWS, for tests of controllers, clients and for curiosity."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from terrarium.base.diagnostics import Failure, UsageFailure
+
+if TYPE_CHECKING:
+    from terrarium.base.clock import Clock
+    from terrarium.base.ids import Ids
+    from terrarium.kube.apiserver.server import ApiServer
+    from terrarium.kube.storage.contract import Storage
+
+COMPONENTS = ("controllers", "scheduler", "kubelet")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The flags of `serve`, checked."""
+
+    port: int
+    host: str
+    kubeconfig: Path | None
+    storage: str
+    folder: Path | None
+    token_file: Path | None
+    minor: int
+    components: frozenset[str]
+    scheduler_config: Path | None
+    enable: tuple[str, ...]
+    disable: tuple[str, ...]
+    audit_log: Path | None
+    nodes: int
+
+
+@click.group()
+def kube() -> None:
+    """The Kubernetes API server alone, without AWS."""
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def minor_of(version: str) -> int:
+    """33 of `1.33`, `v1.33.2` or `33`. UsageFailure else."""
+    parts = version.removeprefix("v").split(".")
+    text = parts[1] if len(parts) > 1 and parts[0] == "1" else parts[0]
+    if not text.isdigit():
+        raise UsageFailure(f"{version!r} is no Kubernetes version", "Write for example 1.33.")
+    return int(text)
+
+
+@kube.command()
+@click.option("--port", default=6443, show_default=True, help="Where to listen; 0 takes a free port.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), help="Write an administrator's kubeconfig here when ready."
+)
+@click.option("--storage", type=click.Choice(["memory", "sqlite", "etcd"]), default="memory", show_default=True)
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path), help="Where keys and the SQLite file live [a new folder]."
+)
+@click.option("--token-file", type=click.Path(path_type=Path), help='Static tokens: token,user,uid,"groups" a line.')
+@click.option("--kubernetes-version", default="1.33", show_default=True)
+@click.option("--with", "with_", help="What runs beside the API server: controllers,scheduler,kubelet.")
+@click.option("--without", help="What of --with not to run.")
+@click.option("--nodes", default=1, show_default=True, help="Simulated nodes, with kubelet.")
+@click.option("--scheduler-config", type=click.Path(path_type=Path), help="A KubeSchedulerConfiguration file.")
+@click.option("--enable-admission-plugins", help="Further admission plugins, by name.")
+@click.option("--disable-admission-plugins", help="Default admission plugins to leave out.")
+@click.option("--audit-log", type=click.Path(path_type=Path), help="Write audit events here, one JSON a line.")
+def serve(
+    port: int,
+    host: str,
+    kubeconfig: Path | None,
+    storage: str,
+    folder: Path | None,
+    token_file: Path | None,
+    kubernetes_version: str,
+    with_: str | None,
+    without: str | None,
+    nodes: int,
+    scheduler_config: Path | None,
+    enable_admission_plugins: str | None,
+    disable_admission_plugins: str | None,
+    audit_log: Path | None,
+) -> None:
+    """Run a Kubernetes API server until SIGTERM or Ctrl-C."""
+    components = _names(with_)
+    for name in (*components, *_names(without)):
+        if name not in COMPONENTS:
+            raise UsageFailure(f"there is no component {name!r}", f"There are {', '.join(COMPONENTS)}.")
+    if storage == "sqlite" and folder is None:
+        raise UsageFailure("--storage sqlite needs a place for its file", "Add --dir FOLDER.")
+    options = Options(
+        port,
+        host,
+        kubeconfig,
+        storage,
+        folder,
+        token_file,
+        minor_of(kubernetes_version),
+        frozenset(components) - frozenset(_names(without)),
+        scheduler_config,
+        _names(enable_admission_plugins),
+        _names(disable_admission_plugins),
+        audit_log,
+        nodes,
+    )
+    _run(options)
+
+
+def _run(options: Options) -> None:
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    with tempfile.TemporaryDirectory(prefix="terrarium-kube-") as scratch, runner:
+        runner.run(_serve(options, options.folder or Path(scratch)))
+
+
+async def _serve(options: Options, folder: Path) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    from terrarium.base.clock import Clock
+    from terrarium.base.ids import Ids
+    from terrarium.kube.api.builtin import registry
+    from terrarium.kube.apiserver.authentication import StaticTokens
+    from terrarium.kube.apiserver.server import ApiServer, ServerConfig
+
+    clock, ids = Clock(), Ids()
+    config = ServerConfig(
+        folder,
+        host=options.host,
+        port=options.port,
+        minor=options.minor,
+        enable_admission=options.enable,
+        disable_admission=options.disable,
+        audit_log=options.audit_log,
+    )
+    tokens = [StaticTokens.read(options.token_file)] if options.token_file else []
+    async with AsyncExitStack() as stack:
+        kubelet = _kubelet(options, clock, ids)
+        server = ApiServer(
+            config,
+            _storage(options, folder),
+            registry(options.minor),
+            clock,
+            ids,
+            authenticators=tokens,
+            kubelet=kubelet.door if kubelet else None,
+        )
+        await server.start()
+        stack.push_async_callback(server.close)
+        for name in COMPONENTS:
+            if name in options.components:
+                await _start(name, server, kubelet, clock, ids, options, stack)
+        if options.kubeconfig is not None:
+            _write(options.kubeconfig, server.admin_kubeconfig())
+        print(f"The Kubernetes API is ready at {server.url}", file=sys.stderr)
+        await stopping.wait()
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, since others wait for the file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(path.name + ".new")
+        draft.touch(mode=0o600)
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as error:
+        raise Failure(f"the kubeconfig {path} can't be written: {error.strerror}") from error
+
+
+def _storage(options: Options, folder: Path) -> Storage:
+    if options.storage == "sqlite":
+        from terrarium.kube.storage.sqlite import SqliteStorage
+
+        return SqliteStorage(folder / "store.db")
+    if options.storage == "etcd":
+        etcd = _part("terrarium.kube.storage.etcd", "etcd storage")
+        storage: Storage = etcd.EtcdStorage()
+        return storage
+    from terrarium.kube.storage.memory import MemoryStorage
+
+    return MemoryStorage()
+
+
+def _part(module: str, what: str) -> Any:
+    """A module that may be missing in this installation."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise Failure(f"{what} can't run: this installation has no module {error.name}") from error
+
+
+def _kubelet(options: Options, clock: Clock, ids: Ids) -> Any:
+    if "kubelet" not in options.components:
+        return None
+    return _part("terrarium.runtime.kubelet.manager", "kubelet").simulated(clock, ids, options.nodes)
+
+
+async def _start(
+    name: str, server: ApiServer, kubelet: Any, clock: Clock, ids: Ids, options: Options, stack: AsyncExitStack
+) -> None:
+    """Starts a component beside the server; it is closed before the server is."""
+    part: Any
+    if name == "controllers":
+        module = _part("terrarium.kube.controllers.manager", name)
+        part = module.ControllerManager(server.client(), clock, ids)
+    elif name == "scheduler":
+        module = _part("terrarium.kube.scheduler.server", name)
+        user = server.client("system:kube-scheduler")
+        part = module.Scheduler(user, clock, ids, options.scheduler_config)
+    else:
+        part = kubelet
+        part.client = server.client()
+    await part.start()
+    stack.push_async_callback(part.close)

@@ -1,0 +1,59 @@
+"""What a few resources do beyond their rows: the table of behaviours, and those that need no module of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from terrarium.base.clock import rfc3339
+from terrarium.kube.api.kinds import Obj
+from terrarium.kube.apiserver import rbac as rbac_rules
+from terrarium.kube.apiserver.authorization import Union
+from terrarium.kube.apiserver.rbac import Rbac
+from terrarium.kube.apiserver.resources import Behaviour, Call, Resources
+from terrarium.kube.apiserver.services import Allocator, Services
+
+
+class Namespaces(Behaviour):
+    """A namespace ends in two steps: it is marked, its content is removed by a controller, and its last finalizer
+    (in `spec`) lets it go."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def finished(self, obj: Obj) -> bool:
+        return not obj.get("spec", {}).get("finalizers")
+
+    async def delete(self, obj: Obj, call: Call) -> Callable[[Obj], None] | None:
+        now = rfc3339(self._resources.clock.now())
+        if obj["metadata"].get("deletionTimestamp"):
+            return None if self.finished(obj) else lambda obj: None
+
+        def end(obj: Obj) -> None:
+            obj["metadata"]["deletionTimestamp"] = now
+            obj.setdefault("status", {})["phase"] = "Terminating"
+
+        return end
+
+
+class Rules(Behaviour):
+    """Roles and bindings: the authoriser's picture follows every write."""
+
+    def __init__(self, rbac: Rbac) -> None:
+        self._rbac = rbac
+
+    async def written(self, obj: Obj, old: Obj | None) -> None:
+        self._rbac.changed()
+
+    async def removed(self, obj: Obj) -> None:
+        self._rbac.changed()
+
+
+def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: Allocator) -> dict[str, Behaviour]:
+    """By resource. Kinds that the registry lacks are left out."""
+    made: dict[str, Behaviour] = {"namespaces": Namespaces(resources)}
+    services = resources.registry.resource("", "v1", "services")
+    if services is not None:
+        made["services"] = Services(allocator, services)
+    for plural in Rbac.KINDS:
+        made[f"{plural}.{rbac_rules.GROUP}"] = Rules(rbac)
+    return made

@@ -1,0 +1,130 @@
+"""Bodies to objects and objects to bodies, in the three media types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from terrarium.kube.api.kinds import Obj
+from terrarium.kube.apiserver import errors
+from terrarium.kube.apiserver.negotiate import JSON, PROTOBUF, YAML, Form, media_type
+from terrarium.kube.client.contract import ApiError
+
+LARGEST = 3 * 1024 * 1024
+
+
+def unsupported() -> ApiError:
+    return errors.status(
+        415,
+        "UnsupportedMediaType",
+        f"the body of the request was in an unknown format - accepted media types include: {JSON}, {YAML}, {PROTOBUF}",
+    )
+
+
+def decode(body: bytes, content_type: str, expected: str) -> tuple[Any, list[str]]:
+    """The value in a body and its duplicate fields. `expected` is the kind for messages. 400 and 415 as `ApiError`."""
+    media = media_type(content_type) or JSON
+    if media == JSON:
+        return decode_json(body, expected), duplicates(body)
+    if media == YAML:
+        from terrarium.kube.api import yaml_bodies
+
+        return yaml_bodies.load(body), []
+    if media == PROTOBUF:
+        from terrarium.kube.api import protobuf
+
+        return protobuf.decode(body), []
+    raise unsupported()
+
+
+def decode_json(body: bytes, expected: str) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # Numbers beyond 64 bits and lone surrogates, which Go reads too.
+        return json.loads(body)
+    except ValueError:
+        raise errors.bad_request(
+            f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
+            f"json parse error: {json_fault(body)} ({body[:1024].hex()[:20]} ...)"
+        ) from None
+
+
+def json_fault(body: bytes) -> str:
+    """What Go says of JSON it can't read, roughly."""
+    text = body.decode("utf-8", "replace")
+    if not text.strip():
+        return "unexpected end of JSON input"
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text):
+            return "unexpected end of JSON input"
+        return f"invalid character {text[error.pos]!r} looking for beginning of value"
+    return "invalid JSON"
+
+
+def duplicates(body: bytes) -> list[str]:
+    """Paths of keys that stand twice in one object. Cheap when there are none: only counted where it may be."""
+    found: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, value in items:
+            if key in made:
+                found.append(key)
+            made[key] = value
+        return made
+
+    try:
+        json.loads(body, object_pairs_hook=pairs)
+    except ValueError:
+        return []
+    if not found:
+        return []
+    return _duplicate_paths(body)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as pairs, to tell it from an array."""
+
+
+def _duplicate_paths(body: bytes) -> list[str]:
+    paths: list[str] = []
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, _Pairs):
+            seen: set[str] = set()
+            for key, inner in value:
+                here = f"{path}.{key}" if path else key
+                if key in seen:
+                    paths.append(here)
+                seen.add(key)
+                walk(inner, here)
+        elif isinstance(value, list):
+            for i, inner in enumerate(value):
+                walk(inner, f"{path}[{i}]")
+
+    walk(json.loads(body, object_pairs_hook=_Pairs), "")
+    return paths
+
+
+def encode(value: Obj, form: Form) -> tuple[bytes, str]:
+    """An object's bytes and their Content-Type."""
+    if form.media == YAML:
+        from terrarium.kube.api import yaml_bodies
+
+        return yaml_bodies.dump(value), YAML
+    if form.media == PROTOBUF:
+        from terrarium.kube.api import protobuf
+
+        return protobuf.encode(value), PROTOBUF
+    return encode_json(value, form.pretty), JSON
+
+
+def encode_json(value: Any, pretty: bool = False) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2) if pretty else orjson.dumps(value)

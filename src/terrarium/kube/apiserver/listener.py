@@ -1,0 +1,113 @@
+"""The socket: TLS by asyncio, HTTP/1.1 and WebSocket by uvicorn's protocols, without its process management.
+
+A small subclass of each protocol puts the user of the connection's client certificate into the ASGI scope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
+from uvicorn.server import ServerState
+
+from terrarium.base.diagnostics import Failure
+from terrarium.kube.apiserver.messages import Receive, Scope, Send
+from terrarium.kube.apiserver.pki import peer_user
+
+
+class _Peer:
+    """The application as seen from one connection."""
+
+    def __init__(self, app: Any, transport: asyncio.BaseTransport) -> None:
+        self._app = app
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert() if tls is not None else None
+        self._user = peer_user(certificate["subject"]) if certificate else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["extensions"] = {**scope.get("extensions", {}), "terrarium.peer": self._user}
+        await self._app(scope, receive, send)
+
+
+class _Http(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app = _Peer(self.app, transport)  # type: ignore[assignment]
+
+
+class _WebSocket(WSProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app = _Peer(self.app, transport)  # type: ignore[assignment]
+
+
+class Listener:
+    """Serves `app` on `host`:`port` (0: a free one) until closed."""
+
+    def __init__(self, app: Any, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        self._host = host
+        self._port = port
+        self._context = context
+        self._config = Config(
+            app,
+            http=_Http,
+            ws=_WebSocket,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=120,
+            ws_max_size=8 * 1024 * 1024,
+            ws_ping_interval=None,
+            server_header=False,
+            date_header=False,
+        )
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> int:
+        """Binds; returns the port. `Failure` when it is taken."""
+        if not self._config.loaded:
+            self._config.load()
+        try:
+            bound = socket.create_server((self._host, self._port), backlog=1024)
+        except OSError as error:
+            raise Failure(
+                f"can't listen on {self._host}:{self._port}: {error.strerror}",
+                "Choose another port, or 0 for a free one.",
+            ) from error
+        bound.setblocking(False)
+
+        def protocol() -> asyncio.Protocol:
+            return _Http(config=self._config, server_state=self._state, app_state={})
+
+        self._server = await asyncio.get_running_loop().create_server(
+            protocol, sock=bound, ssl=self._context, backlog=1024
+        )
+        port: int = bound.getsockname()[1]
+        return port
+
+    async def close(self) -> None:
+        """Stops accepting, ends what streams, and gives what is under way a moment."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(2):
+                while self._state.tasks or self._state.connections:
+                    await asyncio.wait(self._state.tasks, timeout=0.05) if self._state.tasks else await asyncio.sleep(0)
+        except TimeoutError:
+            pass
+        for task in list(self._state.tasks):
+            task.cancel()
+        for connection in list(self._state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        self._server = None
