@@ -166,7 +166,8 @@ class Gate:
             raise refusal(Fault.EARLY, claim.service, request, text)
 
     def _check_presigned(self, claim: Claim, request: Request, signed: float, now: float) -> None:
-        expires = claim.expires or 0
+        # STS takes a presigned GetCallerIdentity for 15 minutes whatever X-Amz-Expires says; EKS tokens rely on it.
+        expires = 900 if claim.service == "sts" else claim.expires or 0
         if not 0 <= expires <= LONGEST_PRESIGNED:
             text = "X-Amz-Expires must be between 0 and 604800 seconds"
             raise refusal(Fault.MALFORMED, claim.service, request, text)

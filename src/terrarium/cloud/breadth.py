@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from terrarium.base.clock import Clock, stopwatch
 from terrarium.base.ids import Ids
 from terrarium.cloud.credentials import Credential
-from terrarium.cloud.determinism import Determinism, Moment
+from terrarium.cloud.determinism import Determinism, Moment, moto
 from terrarium.cloud.hooks import AwsError
 from terrarium.cloud.journal import Entry, Journal
 from terrarium.cloud.records import Records
@@ -137,11 +137,9 @@ class Breadth:
         """The world's administrator as an IAM user, so that `iam get-user` knows who asks."""
         assert self._determinism is not None
         self._service("iam")
-        from moto.iam.models import iam_backends
-
         admin = self._admin()
         with self._determinism.apart("admin"):
-            backend = iam_backends[self._account]["aws"]
+            backend = moto("iam.models").iam_backends[self._account]["aws"]
             user = backend.create_user("us-east-1", admin.arn.rsplit("/", 1)[1])
             user.id = admin.user_id
             key = backend.create_access_key(user.name)
@@ -210,9 +208,7 @@ class Breadth:
         request: Request,
         access_key: str,
     ) -> Response:
-        from moto.core.exceptions import HTTPException
-        from moto.core.request import Request as MotoRequest
-
+        refusals: type[Any] = moto("core.exceptions").HTTPException
         host = _host(service, region)
         if service == "s3" and (bucket := request.headers.get("x-terrarium-bucket")):
             host = f"{bucket}.{host}"
@@ -229,9 +225,9 @@ class Breadth:
         }
         full = url + (f"?{request.query}" if request.query else "")
         try:
-            moto_request = MotoRequest.from_primitives(request.method, full, headers, request.body)
+            moto_request = moto("core.request").Request.from_primitives(request.method, full, headers, request.body)
             status, answer_headers, body = handler(moto_request, moto_request.raw_url, moto_request.headers)
-        except HTTPException as failure:
+        except refusals as failure:
             status, answer_headers, body = failure.code or 500, dict(failure.get_headers()), failure.get_body()
         except NotImplementedError:
             raise not_implemented(service, operation) from None
@@ -248,13 +244,11 @@ class Breadth:
         if service in self._handlers:
             return self._handlers[service]
         assert self._determinism is not None
-        from moto import backend_index, backends
-
         url = f"https://{_host(service, 'us-east-1')}"
-        name = next((n for n, pattern in backend_index.backend_url_patterns if pattern.match(url)), None)
+        name = next((n for n, pattern in moto("backend_index").backend_url_patterns if pattern.match(url)), None)
         if name is None:
             raise not_implemented(service, "")
-        found: Any = backends.get_backend(name)
+        found = moto("backends").get_backend(name)
         account = found[self._account]
         backend = account["us-east-1" if "us-east-1" in account else "aws"]
         if (repair := repairs_of(service)) is not None:

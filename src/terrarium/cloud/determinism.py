@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import base64
 import datetime as real_datetime
+import importlib
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+
+def moto(name: str) -> Any:
+    """A module of moto's, imported now and without types: we change what they declare."""
+    return importlib.import_module(f"moto.{name}")
 
 
 @dataclass(slots=True)
@@ -70,13 +76,10 @@ class Determinism:
         return value
 
     def install(self) -> None:
-        """Patches moto's core. Imports moto."""
-        import moto.core.utils as core_utils
-        from moto.core.base_backend import AccountSpecificBackend
-        from moto.moto_api._internal import mock_random
-
-        self._random = mock_random
-        core_utils.datetime = self._module()
+        """Patches moto's core."""
+        self._random = moto("moto_api._internal").mock_random
+        moto("core.utils").datetime = self._module()
+        AccountSpecificBackend = moto("core.base_backend").AccountSpecificBackend
         create = AccountSpecificBackend.__getitem__
 
         def get(backends: Any, region: str) -> Any:
@@ -100,14 +103,12 @@ class Determinism:
         return bytes(self._random.getrandbits(8) for _ in range(count))
 
     def _s3(self) -> None:
-        import moto.s3.models as models
-
+        models = moto("s3.models")
         models.os = _Shadow(models.os, urandom=self._urandom)
         models.datetime = self._module()
 
     def _kms(self) -> None:
-        import moto.kms.models as models
-
+        models = moto("kms.models")
         # Initialisation vectors of `encrypt` stay the system's; only the keys must be the same after a restart.
         master, private = models.generate_master_key, models.generate_private_key
         models.generate_master_key = lambda: base64.b64decode(self.draw(lambda: base64.b64encode(master()).decode()))
@@ -116,8 +117,7 @@ class Determinism:
         )
 
     def _ec2(self) -> None:
-        import moto.ec2.models.key_pairs as key_pairs
-
+        key_pairs = moto("ec2.models.key_pairs")
         for name in ("random_rsa_key_pair", "random_ed25519_key_pair"):
             setattr(key_pairs, name, self._key_pair(getattr(key_pairs, name)))
 

@@ -7,7 +7,7 @@ errors in the protocol of the service, the journal, paging limits.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -89,7 +89,14 @@ class CloudView(Protocol):
         self, region: str, vpc: str, name: str, description: str, tags: Mapping[str, str]
     ) -> str: ...
     async def delete_security_group(self, region: str, id: str) -> None: ...
-    async def allocate_address(self, region: str, subnet: str, description: str) -> tuple[str, str]:
+    async def security_group_vpc(self, region: str, id: str) -> str | None:
+        """The VPC of a security group, None when there is no such group."""
+        ...
+
+    async def user_exists(self, arn: str) -> bool: ...
+    async def allocate_address(
+        self, region: str, subnet: str, description: str, groups: Sequence[str] = ()
+    ) -> tuple[str, str]:
         """A network interface with a private address in the subnet: (interface id, address)."""
         ...
 

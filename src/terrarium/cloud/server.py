@@ -251,7 +251,8 @@ async def _read(scope: Scope, receive: Receive) -> tuple[Request, AwsError | Non
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
     limit = LARGEST_OBJECT if "/s3/aws4_request" in headers.get("authorization", "") else LARGEST_BODY
-    chunks, size, failure = [], 0, None
+    chunks: list[bytes] = []
+    size, failure = 0, None
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from terrarium.cloud.credentials import Credential
+from terrarium.cloud.determinism import moto
 from terrarium.cloud.hooks import AwsError, Call, Caller, Subnet
 from terrarium.cloud.signature import Request, parse_query
 
@@ -68,9 +69,7 @@ class InProcessView:
         account, name = found.groups()
 
         def read() -> Mapping[str, Any] | None:
-            from moto.iam.models import iam_backends
-
-            backend = iam_backends[account]["aws"]
+            backend = moto("iam.models").iam_backends[account]["aws"]
             role = next((r for r in backend.roles.values() if r.name == name), None)
             if role is None or role.arn != arn:
                 return None
@@ -86,9 +85,9 @@ class InProcessView:
 
     async def user_exists(self, arn: str) -> bool:
         def read() -> bool:
-            from moto.iam.models import iam_backends
-
-            return any(u.arn == arn for u in iam_backends[self._endpoint.account]["aws"].users.values())
+            return any(
+                u.arn == arn for u in moto("iam.models").iam_backends[self._endpoint.account]["aws"].users.values()
+            )
 
         return await self._endpoint.breadth.run(read)
 
@@ -97,12 +96,10 @@ class InProcessView:
         account, admin = self._endpoint.account, self._endpoint.admin
 
         def read() -> list[Credential]:
-            from moto.iam.models import iam_backends
-
             return [
                 Credential(key.access_key_id, key.secret_access_key, user.arn, user.id, account, "iam",
                            active=key.status == "Active")
-                for user in iam_backends[account]["aws"].users.values()
+                for user in moto("iam.models").iam_backends[account]["aws"].users.values()
                 for key in user.access_keys
                 if key.access_key_id != admin.access_key
             ]  # fmt: skip
@@ -110,9 +107,7 @@ class InProcessView:
         return await self._endpoint.breadth.run(read)
 
     def _ec2(self, region: str) -> Any:
-        from moto.ec2.models import ec2_backends
-
-        return ec2_backends[self._endpoint.account][region]
+        return moto("ec2.models").ec2_backends[self._endpoint.account][region]
 
     # Writing, as calls
 
@@ -135,10 +130,13 @@ class InProcessView:
             if failure.code != "InvalidGroup.NotFound":
                 raise
 
-    async def allocate_address(self, region: str, subnet: str, description: str) -> tuple[str, str]:
-        answer = await self.call(
-            "ec2", "CreateNetworkInterface", {"SubnetId": subnet, "Description": description}, region
-        )
+    async def allocate_address(
+        self, region: str, subnet: str, description: str, groups: Sequence[str] = ()
+    ) -> tuple[str, str]:
+        parameters: dict[str, Any] = {"SubnetId": subnet, "Description": description}
+        if groups:
+            parameters["Groups"] = list(groups)
+        answer = await self.call("ec2", "CreateNetworkInterface", parameters, region)
         interface = answer["NetworkInterface"]
         return str(interface["NetworkInterfaceId"]), str(interface["PrivateIpAddress"])
 

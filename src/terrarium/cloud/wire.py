@@ -277,11 +277,11 @@ def write_answer(
     model: ServiceModel, operation: OperationModel, answer: Mapping[str, Any], request_id: str
 ) -> Response:
     """The answer of an operation as a document of the service's protocol."""
-    shape = model.shape(operation.output) if operation.output else {"type": "structure", "members": {}}
+    shape: Shape = model.shape(operation.output) if operation.output else {"type": "structure", "members": {}}
     if model.protocol in ("rest-json", "json"):
         kind = "application/json" if model.protocol == "rest-json" else f"application/x-amz-json-{model.json_version}"
         headers = {"content-type": kind, "x-amzn-requestid": request_id}
-        body = to_json(model, answer, shape)
+        body: dict[str, Any] = to_json(model, answer, shape)
         for name, reference in shape.get("members", {}).items():
             if reference.get("location") == "header" and name in answer:
                 headers[reference.get("locationName", name).lower()] = str(answer[name])

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from terrarium.cloud.determinism import Determinism
+from terrarium.cloud.determinism import Determinism, moto
 from terrarium.cloud.hooks import AwsError
 from terrarium.cloud.repairs import MotoCall
 from terrarium.cloud.wire import Response
@@ -35,8 +35,7 @@ class IamRepair:
         self._determinism: Determinism | None = None
 
     def install(self, determinism: Determinism) -> None:
-        import moto.iam.models as models
-
+        models = moto("iam.models")
         self._determinism = determinism
         create = models.IAMBackend.create_service_linked_role
 
@@ -44,9 +43,8 @@ class IamRepair:
             name = _SERVICE_LINKED.get(service_name)
             role_name = None if name is None else (f"{name}_{suffix}" if suffix else name)
             if role_name is not None and role_name in {r.name for r in backend.roles.values()}:
-                raise models.InvalidInput(
-                    f"Service role name {role_name} has been taken in this account, please try a different suffix."
-                )
+                text = f"Service role name {role_name} has been taken in this account, please try a different suffix."
+                raise AwsError("InvalidInput", text, 400)
             role = create(backend, service_name, description, suffix)
             if role_name is not None:
                 role.name = role_name
@@ -69,15 +67,12 @@ class IamRepair:
 
     def _load(self) -> dict[str, bytes]:
         if self._documents is None:
-            from moto.iam.aws_managed_policies import aws_managed_policies_data
-
-            policies = orjson.loads(aws_managed_policies_data)
+            policies = orjson.loads(moto("iam.aws_managed_policies").aws_managed_policies_data)
             self._documents = {name: orjson.dumps(policy) for name, policy in policies.items()}
         return self._documents
 
     def _ensure(self, account: str, names: list[str]) -> None:
-        import moto.iam.models as models
-
+        models = moto("iam.models")
         backend = models.iam_backends[account]["aws"]
         assert self._determinism is not None
         documents = self._load()
