@@ -114,7 +114,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         Default("terminationGracePeriodSeconds", 30),
         Default("schedulerName", "default-scheduler"),
     ),
-    "core.v1.Probe": (lambda probe: [probe.update({k: v}) for k, v in _PROBE.items() if not probe.get(k)] and None,),
+    "core.v1.Probe": (_probe,),
     "core.v1.HTTPGetAction": (Default("path", "/"), Default("scheme", "HTTP")),
     "core.v1.GRPCAction": (Default("service", ""),),
     "core.v1.SecretVolumeSource": (Default("defaultMode", FILE_MODE),),

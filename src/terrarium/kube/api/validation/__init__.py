@@ -1,0 +1,1 @@
+"""Checks of objects, in the order and words of kube-apiserver's own (`pkg/apis/*/validation`)."""

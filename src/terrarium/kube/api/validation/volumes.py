@@ -1,0 +1,257 @@
+"""Volumes: exactly one source each, and what each source asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from terrarium.kube.api import names
+from terrarium.kube.api.kinds import Obj
+from terrarium.kube.api.quantity import Quantity
+from terrarium.kube.api.validation import storage
+from terrarium.kube.api.validation.containers import VOLUME_PATHS, descending, field_ref, no_dots, resource_field
+from terrarium.kube.api.validation.fields import Errors, items
+
+HOST_PATH_TYPES = (
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+)
+_MODE = "must be a number between 0 and 0777 (octal), both inclusive"
+
+Source = Callable[[Errors, Obj, str], None]
+
+
+def required(*fields: str) -> Source:
+    def check(errors: Errors, source: Obj, path: str) -> None:
+        for name in fields:
+            if not source.get(name):
+                errors.required(f"{path}.{name}")
+
+    return check
+
+
+def mode(errors: Errors, value: Any, path: str) -> None:
+    if value is not None and not 0 <= value <= 0o777:
+        errors.invalid(path, value, _MODE)
+
+
+def key_to_path(errors: Errors, entries: Any, path: str) -> None:
+    for where, entry in items(entries, path):
+        if not entry.get("key"):
+            errors.required(f"{where}.key")
+        if not entry.get("path"):
+            errors.required(f"{where}.path")
+        else:
+            descending(errors, entry["path"], f"{where}.path")
+        mode(errors, entry.get("mode"), f"{where}.mode")
+
+
+def empty_dir(errors: Errors, source: Obj, path: str) -> None:
+    limit = source.get("sizeLimit")
+    if limit is not None and Quantity.of(limit).nanos < 0:
+        errors.forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")
+
+
+def host_path(errors: Errors, source: Obj, path: str) -> None:
+    if not source.get("path"):
+        errors.required(f"{path}.path")
+        return
+    no_dots(errors, source["path"], f"{path}.path")
+    if source.get("type") is not None:
+        errors.one_of(f"{path}.type", source["type"], HOST_PATH_TYPES)
+
+
+def secret(errors: Errors, source: Obj, path: str) -> None:
+    if not source.get("secretName"):
+        errors.required(f"{path}.secretName")
+    mode(errors, source.get("defaultMode"), f"{path}.defaultMode")
+    key_to_path(errors, source.get("items"), f"{path}.items")
+
+
+def config_map(errors: Errors, source: Obj, path: str) -> None:
+    if not source.get("name"):
+        errors.required(f"{path}.name")
+    mode(errors, source.get("defaultMode"), f"{path}.defaultMode")
+    key_to_path(errors, source.get("items"), f"{path}.items")
+
+
+def downward_file(errors: Errors, entry: Obj, path: str) -> None:
+    if not entry.get("path"):
+        errors.required(f"{path}.path")
+    else:
+        descending(errors, entry["path"], f"{path}.path")
+    if entry.get("fieldRef") is not None:
+        field_ref(errors, entry["fieldRef"], VOLUME_PATHS, f"{path}.fieldRef")
+        if entry.get("resourceFieldRef") is not None:
+            errors.invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")
+    elif entry.get("resourceFieldRef") is not None:
+        resource_field(errors, entry["resourceFieldRef"], f"{path}.resourceFieldRef", volume=True)
+    else:
+        errors.required(path, "one of fieldRef and resourceFieldRef is required")
+    mode(errors, entry.get("mode"), f"{path}.mode")
+
+
+def downward(errors: Errors, source: Obj, path: str) -> None:
+    mode(errors, source.get("defaultMode"), f"{path}.defaultMode")
+    for _, entry in items(source.get("items"), path):
+        downward_file(errors, entry, path)
+
+
+def projected(errors: Errors, source: Obj, path: str) -> None:
+    mode(errors, source.get("defaultMode"), f"{path}.defaultMode")
+    seen: set[str] = set()
+
+    def take(name: str) -> None:
+        if name in seen:
+            errors.invalid(path, name, "conflicting duplicate paths")
+        elif name:
+            seen.add(name)
+
+    for where, part in items(source.get("sources"), f"{path}.sources"):
+        count = 0
+        for name in ("secret", "configMap"):
+            held = part.get(name)
+            if held is not None:
+                count += 1
+                if not held.get("name"):
+                    errors.required(f"{where}.{name}.name")
+                key_to_path(errors, held.get("items"), f"{where}.{name}.items")
+                for entry in held.get("items") or ():
+                    take(entry.get("path") or "")
+        held = part.get("downwardAPI")
+        if held is not None:
+            count += 1
+            for _, entry in items(held.get("items"), where):
+                downward_file(errors, entry, f"{where}.downwardAPI")
+                take(entry.get("path") or "")
+        token = part.get("serviceAccountToken")
+        if token is not None:
+            count += 1
+            _token(errors, token, f"{where}.serviceAccountToken", path)
+            take(token.get("path") or "")
+        if part.get("clusterTrustBundle") is not None:
+            count += 1
+            take((part["clusterTrustBundle"] or {}).get("path") or "")
+        if count > 1:
+            errors.forbidden(where, "may not specify more than 1 volume type per source")
+
+
+def _token(errors: Errors, token: Obj, path: str, outer: str) -> None:
+    seconds = token.get("expirationSeconds") or 0
+    if seconds < 600:
+        errors.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+    if seconds > 2**32:
+        errors.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+    if not token.get("path"):
+        errors.required(f"{outer}.path")
+    elif token["path"].startswith("/"):
+        errors.invalid(f"{outer}.path", token["path"], "must be a relative path")
+
+
+def nfs(errors: Errors, source: Obj, path: str) -> None:
+    required("server", "path")(errors, source, path)
+    if source.get("path") and not source["path"].startswith("/"):
+        errors.invalid(f"{path}.path", source["path"], "must be an absolute path")
+
+
+def csi(errors: Errors, source: Obj, path: str) -> None:
+    driver_name(errors, source.get("driver") or "", f"{path}.driver")
+    ref = source.get("nodePublishSecretRef")
+    if ref is not None and not ref.get("name"):
+        errors.required(f"{path}.nodePublishSecretRef.name")
+
+
+def driver_name(errors: Errors, name: str, path: str) -> None:
+    if not name:
+        errors.required(path)
+    elif len(name) > 63:
+        errors.too_long(path, 63)
+    errors.invalids(path, name, names.dns_subdomain(name.lower()) if name else [])
+    if name and names.dns_subdomain(name.lower()) == [] and names.dns_subdomain(name):
+        return
+
+
+def ephemeral(errors: Errors, source: Obj, path: str) -> None:
+    template = source.get("volumeClaimTemplate")
+    if template is None:
+        errors.required(f"{path}.volumeClaimTemplate")
+        return
+    storage.claim_spec(errors, template.get("spec") or {}, f"{path}.volumeClaimTemplate.spec")
+
+
+def image(errors: Errors, source: Obj, path: str) -> None:
+    if not source.get("reference"):
+        errors.required(f"{path}.reference")
+    errors.required_one_of(f"{path}.pullPolicy", source.get("pullPolicy"), ("Always", "IfNotPresent", "Never"))
+
+
+SOURCES: Mapping[str, Source] = {
+    "emptyDir": empty_dir,
+    "hostPath": host_path,
+    "gitRepo": required("repository"),
+    "gcePersistentDisk": required("pdName"),
+    "awsElasticBlockStore": required("volumeID"),
+    "secret": secret,
+    "nfs": nfs,
+    "iscsi": required("targetPortal", "iqn"),
+    "glusterfs": required("endpoints", "path"),
+    "flocker": lambda errors, source, path: None,
+    "persistentVolumeClaim": required("claimName"),
+    "rbd": required("monitors", "image"),
+    "cinder": required("volumeID"),
+    "cephfs": required("monitors"),
+    "quobyte": required("registry", "volume"),
+    "downwardAPI": downward,
+    "fc": lambda errors, source, path: None,
+    "flexVolume": required("driver"),
+    "configMap": config_map,
+    "azureFile": required("secretName", "shareName"),
+    "vsphereVolume": required("volumePath"),
+    "photonPersistentDisk": required("pdID"),
+    "portworxVolume": required("volumeID"),
+    "azureDisk": required("diskName", "diskURI"),
+    "storageos": lambda errors, source, path: None,
+    "projected": projected,
+    "scaleIO": required("gateway", "system", "volumeName"),
+    "csi": csi,
+    "ephemeral": ephemeral,
+    "image": image,
+}
+"""Volume sources in the order in which they are looked at, each with its check."""
+
+
+def volumes(errors: Errors, spec: Obj, path: str) -> dict[str, Obj]:
+    """Checks `spec.volumes`; gives them by name."""
+    found: dict[str, Obj] = {}
+    for where, volume in items(spec.get("volumes"), path):
+        name = volume.get("name") or ""
+        count = 0
+        local = Errors()
+        for kind, check in SOURCES.items():
+            source = volume.get(kind)
+            if source is None:
+                continue
+            if count:
+                local.forbidden(f"{where}.{kind}", "may not specify more than 1 volume type")
+            else:
+                check(local, source, f"{where}.{kind}")
+            count += 1
+        if not count:
+            local.required(where, "must specify a volume type")
+        if not name:
+            local.required(f"{where}.name")
+        else:
+            local.invalids(f"{where}.name", name, names.dns_label(name))
+        if name in found:
+            local.duplicate(f"{where}.name", name)
+        if not local:
+            found[name] = volume
+        else:
+            errors += local
+    return found
