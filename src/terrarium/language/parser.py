@@ -689,7 +689,7 @@ class Parser:
             term = Unary(self.source, self.starts[at], inner.end, self.word(at), inner)
             self.rise(self.height + 1, term.start)
         else:
-            return self.no_expression(at)
+            term = self.no_expression(at)
         following = kinds[self.at]
         if following == DOT or following == O_BRACK or following == NEWLINE:
             return self.steps(term)
@@ -1148,12 +1148,13 @@ class Parser:
         self.read()
         closing = self.read()
         if self.kinds[closing] != C_BRACK and not self.recovery:
+            # hcl points at where it found the thread again.
+            closing = self.recover(C_BRACK)
             self.say(
                 "Missing close bracket on splat index",
                 'The star for a full splat operator must be immediately followed by a closing bracket ("]").',
                 closing,
             )
-            closing = self.recover(C_BRACK)
         height = self.height
         item = SplatItem(self.source, self.starts[opening], self.ends[closing])
         self.descend()
@@ -1175,12 +1176,12 @@ class Parser:
         else:
             closing = self.read()
             if self.kinds[closing] != C_BRACK and not self.recovery:
+                closing = self.recover(C_BRACK)
                 self.say(
                     "Missing close bracket on index",
                     'The index operator must end with a closing bracket ("]").',
                     closing,
                 )
-                closing = self.recover(C_BRACK)
         self.depth -= 1
         self.newlines = saved
         end = self.ends[closing]

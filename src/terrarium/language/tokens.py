@@ -158,7 +158,7 @@ _HEREDOC = re.compile(
       ((?:\$\$\{{~?|%%\{{~?|[$%](?!\{{)|[^$%\r\n{_BAD}]*+)\r?\n)         # 1 ends a line
     | (\$\{{~?)                              # 2
     | (%\{{~?)                               # 3
-    | (\$\$\{{~?|%%\{{~?|[$%]|[^$%\r\n{_BAD}]+)       # 4
+    | (\$\$\{{~?|%%\{{~?|[$%](?=.)|[^$%\r\n{_BAD}]+)  # 4
     | (.)                                    # 5
     """,
     re.VERBOSE | re.DOTALL,
@@ -417,7 +417,7 @@ class _Scan:
             elif "\ud800" <= match[0] <= "\udfff":
                 emit(BAD_UTF8, start, end)
             else:
-                # A carriage return alone: nothing in a heredoc may hold it, and the rest can't be read.
+                # A carriage return alone, or a dollar sign at the very end: the rest can't be read.
                 emit(INVALID, start, len(text))
                 return len(text)
         return len(text)
