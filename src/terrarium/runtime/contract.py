@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Exit:
     reason: str
     message: str = ""
     signal: int = 0
+    at: float = 0.0
+    """When it ended, in seconds since 1970 of the world; 0 when the runtime doesn't know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +131,30 @@ class Runtime(Protocol):
         ...
 
     async def usage(self, container: str) -> Usage: ...
+
+
+class Unreachable(Exception):
+    """A pod could not reach what it asked for; `reason` is `host` (no such name) or `refused`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Network(Protocol):
+    """What a pod without a network of its own (a simulated one) reaches: Services and pods of its cluster."""
+
+    async def fetch(self, namespace: str, host: str, port: int, path: str) -> tuple[int, bytes]:
+        """An HTTP GET: (status, body). Raises `Unreachable`."""
+        ...
+
+    async def resolve(self, namespace: str, host: str) -> str | None:
+        """The address of a name; None when there is no such name."""
+        ...
+
+
+@runtime_checkable
+class NetworkUser(Protocol):
+    """A runtime that wants a `Network`."""
+
+    def use_network(self, network: Network) -> None: ...
