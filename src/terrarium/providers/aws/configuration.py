@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from terrarium.base.diagnostics import Diagnostic, error
@@ -60,7 +61,7 @@ def _settings(config: Mapping[str, Any]) -> Settings:
             defaults[name.removeprefix("TF_AWS_DEFAULT_TAGS_")] = value
     for block in _given(config, "default_tags") or ():
         defaults.update({k: v for k, v in (_given(block, "tags") or {}).items() if isinstance(v, str)})
-    ignore = next(iter(_given(config, "ignore_tags") or ()), {})
+    ignore: Mapping[str, Any] = next(iter(_given(config, "ignore_tags") or ()), {})
     endpoints: dict[str, str] = {}
     for block in _given(config, "endpoints") or ():
         endpoints.update({_service(name): url for name, url in block.items() if isinstance(url, str) and url})
@@ -87,8 +88,8 @@ def _settings(config: Mapping[str, Any]) -> Settings:
         s3_path_style=bool(_given(config, "s3_use_path_style")),
         dualstack=bool(_given(config, "use_dualstack_endpoint")),
         fips=bool(_given(config, "use_fips_endpoint")),
-        credential_files=tuple(os.path.expanduser(f) for f in _given(config, "shared_credentials_files") or ()),
-        config_files=tuple(os.path.expanduser(f) for f in _given(config, "shared_config_files") or ()),
+        credential_files=tuple(str(Path(f).expanduser()) for f in _given(config, "shared_credentials_files") or ()),
+        config_files=tuple(str(Path(f).expanduser()) for f in _given(config, "shared_config_files") or ()),
     )
     if not settings.region:
         from dataclasses import replace

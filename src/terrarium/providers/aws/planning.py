@@ -181,6 +181,8 @@ class _Drawing:
             return config
         if at in self.rules.computed and len(config) == 0:
             return unknown(config.type) if prior is None else prior
+        if at in self.rules.ignored and prior is not None and len(config) == 0:
+            return prior
         replaced = len(self.replace)
         if kind == "list":
             drawn = self.listed(spec, config, prior, at, path)

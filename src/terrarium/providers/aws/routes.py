@@ -81,7 +81,7 @@ def _make_route(cloud: Cloud, operation: str, table: str, route: Plain, seconds:
 def _apply_routes(cloud: Cloud, table: str, old: list[Plain], new: list[Plain], seconds: float) -> None:
     before = {tuple(_destination(r).items()): r for r in old}
     after = {tuple(_destination(r).items()): r for r in new}
-    for key, route in before.items():
+    for key in before:
         if key not in after:
             quietly(cloud, "delete_route", "InvalidRoute.NotFound", RouteTableId=table, **dict(key))
     for key, route in after.items():

@@ -62,7 +62,7 @@ def _parts(rules: list[Plain], group: str) -> dict[tuple[Any, ...], dict[str, An
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
     for rule in rules:
         permission = _permission(rule, group)
-        base = {k: permission[k] for k in ("IpProtocol", "FromPort", "ToPort") if k in permission}
+        base: dict[str, Any] = {k: permission[k] for k in ("IpProtocol", "FromPort", "ToPort") if k in permission}
         for key in ("UserIdGroupPairs", "IpRanges", "Ipv6Ranges", "PrefixListIds"):
             for part in permission.get(key, ()):
                 found[(*base.items(), key, *sorted(part.items()))] = {**base, key: [part]}
@@ -163,7 +163,7 @@ def _change_rules(cloud: Cloud, group: str, direction: str, old: list[Plain], ne
             "ec2",
             f"revoke_security_group_{direction}",
             GroupId=group,
-            IpPermissions=[_without_descriptions(p) for p in _joined(gone)],
+            IpPermissions=_joined(gone),
         )
     if added:
         cloud.call("ec2", f"authorize_security_group_{direction}", GroupId=group, IpPermissions=_joined(added))
@@ -171,7 +171,7 @@ def _change_rules(cloud: Cloud, group: str, direction: str, old: list[Plain], ne
 
 def _revoke_all(cloud: Cloud, group: dict[str, Any], *directions: str) -> None:
     for direction, key in _DIRECTIONS:
-        permissions = [_without_descriptions(p) for p in group.get(key) or ()]
+        permissions = group.get(key) or []
         if direction in directions and permissions:
             quietly(
                 cloud,
@@ -186,7 +186,7 @@ def _sendable(permission: dict[str, Any]) -> dict[str, Any]:
     pairs = permission.get("UserIdGroupPairs")
     kept = {k: v for k, v in permission.items() if v not in ([], None)}
     if pairs:
-        kept["UserIdGroupPairs"] = [{k: p[k] for k in ("GroupId", "UserId") if p.get(k)} for p in pairs]
+        kept["UserIdGroupPairs"] = [{k: p[k] for k in ("GroupId", "UserId", "Description") if p.get(k)} for p in pairs]
     return kept
 
 
@@ -376,7 +376,7 @@ def delete_rule(cloud: Cloud, old: Plain) -> None:
             "InvalidPermission.NotFound",
             *_ABSENT,
             GroupId=group,
-            IpPermissions=[_without_descriptions(_permission(old, group))],
+            IpPermissions=[_permission(old, group)],
         )
 
 

@@ -76,7 +76,7 @@ def read_vpc(cloud: Cloud, old: Plain) -> Plain | None:
         cloud, "describe_security_groups", "SecurityGroups", Filters=filters({"group-name": "default", "vpc-id": id})
     )
     main = _main_table(cloud, id)
-    v6 = next(
+    v6: dict[str, Any] = next(
         (
             a
             for a in vpc.get("Ipv6CidrBlockAssociationSet") or ()
@@ -261,7 +261,7 @@ def _subnet(cloud: Cloud, id: str) -> dict[str, Any] | None:
 
 def _subnet_values(cloud: Cloud, subnet: dict[str, Any]) -> Plain:
     names = subnet.get("PrivateDnsNameOptionsOnLaunch") or {}
-    v6 = next(
+    v6: dict[str, Any] = next(
         (
             a
             for a in subnet.get("Ipv6CidrBlockAssociationSet") or ()
