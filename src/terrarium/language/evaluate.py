@@ -242,7 +242,8 @@ def _splat(e: nodes.Splat, scope: Scope, diagnostics: Diagnostics) -> Value:
     if isinstance(source.type, Tuple):
         return tuple_of(members).with_marks(marks)
     if not members:
-        return Value(List(_splat_type(e, source.type.element, scope, diagnostics)), (), marks)  # type: ignore[union-attr]
+        assert isinstance(source.type, List | Set)
+        return Value(List(_splat_type(e, source.type.element, scope, diagnostics)), (), marks)
     one = common_type(members)
     if one is None:
         detail = (

@@ -63,7 +63,7 @@ def to_json(value: Value, type: Type) -> Any:
             raise JsonError("cannot serialize infinity as JSON")
         text = to_text(data)
         return int(data) if isinstance(data, int) and len(text) < 4000 and text == str(int(data)) else Exact(text)
-    return data
+    return data if type in (STRING, BOOL) else repr(data)
 
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -130,7 +130,7 @@ def loads(text: str) -> Any:
             raise JsonError("EOF" if not text.strip() else "unexpected EOF") from None
         if wrong.msg == "Extra data":
             raise JsonError("extraneous data after JSON object") from None
-        raise JsonError(f"invalid character {text[wrong.pos]!r} at offset {wrong.pos}") from None
+        raise JsonError(f"invalid character {text[wrong.pos]!r}") from None
 
 
 def _integer(text: str) -> int | Exact:

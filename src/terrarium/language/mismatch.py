@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from terrarium.language.text import quote
-from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
+from terrarium.language.types import DYNAMIC, List, Map, Object, Set, Tuple, Type
 
 
 def mismatch(given: Type, wanted: Type) -> str:
-    """A clause without a full stop, as "string required, but have number"."""
+    """A clause without a full stop, as "string required"."""
     match given, wanted:
         case Object(), Object():
             return _objects(given, wanted)
@@ -21,9 +21,7 @@ def mismatch(given: Type, wanted: Type) -> str:
             return _from_structure(given, wanted)
         case List() | Set() | Map(), List() | Set() | Map():
             return _from_collection(given, wanted)
-    if _confusing(given, wanted):
-        return f"{wanted.friendly_constraint()} required"
-    return f"{wanted.friendly()} required, but have {given.friendly()}"
+    return f"{wanted.friendly_constraint()} required"
 
 
 def _objects(given: Object, wanted: Object) -> str:
@@ -67,12 +65,3 @@ def _from_collection(given: List | Set | Map, wanted: List | Set | Map) -> str:
         return f"{wanted.friendly_constraint()} required"
     noun = "map" if isinstance(wanted, Map) else "set" if isinstance(wanted, Set) else "list"
     return f"incorrect {noun} element type: {mismatch(given.element, wanted.element)}"
-
-
-def _confusing(given: Type, wanted: Type) -> bool:
-    """Whether naming both types would not help, because their names hardly differ."""
-    if given.is_primitive != wanted.is_primitive or wanted == STRING:
-        return False
-    if {given, wanted} == {BOOL, NUMBER}:
-        return False
-    return not (isinstance(given, Tuple) and isinstance(wanted, Object))

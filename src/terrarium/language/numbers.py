@@ -167,6 +167,11 @@ def modulo(a: Number, b: Number) -> Number:
     return subtract(a, multiply(b, truncate(ratio)))
 
 
+def size(a: int | Fraction) -> int | Fraction:
+    """Without its sign."""
+    return -_plain(a) if a < 0 else a
+
+
 def truncate(a: int | Fraction) -> int:
     """Towards zero."""
     return int(a) if isinstance(a, int) else abs(a).__floor__() * (1 if a > 0 else -1)
@@ -251,7 +256,7 @@ def to_text(number: Number) -> str:
         return "-0"
     if isinstance(number, int) and number.bit_length() <= bits:
         return _to_digits(number)
-    digits, point = shortest(abs(number), bits)
+    digits, point = shortest(size(number), bits)
     sign = "-" if number < 0 else ""
     if point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
@@ -325,7 +330,7 @@ def to_general(number: Number, digits: int = 10) -> str:
     if number == 0:
         return "0"
     sign = "-" if number < 0 else ""
-    exact, point = decimal_digits(abs(number))
+    exact, point = decimal_digits(size(number))
     kept, point = round_digits(exact, point, digits, None)
     exponent = point - 1
     # %e is used when the exponent is below -4 or not below the precision (or the count of digits where that is larger).

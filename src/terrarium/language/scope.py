@@ -27,7 +27,9 @@ class Scope:
         parent: Scope | None = None,
     ) -> None:
         self.variables = variables
-        self.functions = functions if functions is not None or parent is None else parent.functions
+        self.functions: Mapping[str, Function] | None = functions
+        if functions is None and parent is not None:
+            self.functions = parent.functions
         self.parent = parent
 
     def child(self, variables: Mapping[Any, Value]) -> Scope:

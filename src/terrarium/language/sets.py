@@ -43,7 +43,7 @@ def _rank(element: Type, value: Value) -> tuple[int, Any]:
         return (2, "")
     if isinstance(data, Unknown):
         return (1, "")
-    if element == STRING or element == NUMBER or element == BOOL:
+    if element in (STRING, NUMBER, BOOL):
         return (0, data)
     return (0, _content(value))
 

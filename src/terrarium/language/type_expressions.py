@@ -118,9 +118,9 @@ class _Reader:
             element, defaults = self.read(argument)
             type: Type = _COLLECTIONS[e.name](element)
             return type, Defaults(type, {}, {"": defaults}) if defaults else None
-        return self.object(argument, e) if e.name == "object" else self.tuple(argument, e)
+        return self.object_type(argument, e) if e.name == "object" else self.tuple_type(argument, e)
 
-    def tuple(self, argument: nodes.Expression, e: nodes.Call) -> Read:
+    def tuple_type(self, argument: nodes.Expression, e: nodes.Call) -> Read:
         if not isinstance(argument, nodes.TupleExpression):
             return self.wrong("Tuple type constructor requires a list of element types.", argument.range, e.range)
         members = [self.read(item) for item in argument.items]
@@ -128,7 +128,7 @@ class _Reader:
         children = {str(i): d for i, (_, d) in enumerate(members) if d}
         return type, Defaults(type, {}, children) if children else None
 
-    def object(self, argument: nodes.Expression, e: nodes.Call) -> Read:
+    def object_type(self, argument: nodes.Expression, e: nodes.Call) -> Read:
         from terrarium.language.references import static_name
 
         if not isinstance(argument, nodes.ObjectExpression):
@@ -163,14 +163,10 @@ class _Reader:
                 children[name] = defaults
             if default is not None:
                 value = self.default(default, type)
-                if value is None:
-                    optional.discard(name) if self.constant_failed else None
-                else:
+                if value is not None:
                     values[name] = value
         result = Object(attributes, frozenset(optional))
         return result, Defaults(result, values, children) if values or children else None
-
-    constant_failed = False
 
     def optional(self, call: nodes.Call) -> tuple[bool, nodes.Expression, nodes.Expression | None] | None:
         """Whether the attribute is optional, its type's expression, and that of its default."""
@@ -199,7 +195,6 @@ class _Reader:
         from terrarium.language.scope import NOTHING_ALLOWED
 
         value, found = evaluate(e, NOTHING_ALLOWED)
-        self.constant_failed = bool(found)
         if found:
             self.diagnostics.extend(found)
             return None

@@ -7,7 +7,7 @@ from typing import Final
 
 from terrarium.base.diagnostics import Diagnostic, has_errors
 from terrarium.language.convert import ConversionError, conversion, convert
-from terrarium.language.functions.spec import ArgumentError, Closure, Function, FunctionError, Parameter
+from terrarium.language.functions.spec import ArgumentError, Closure, Function, FunctionError, Parameter, anything
 from terrarium.language.mismatch import mismatch
 from terrarium.language.text import quote
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Primitive, Set, Tuple, Type
@@ -25,8 +25,6 @@ from terrarium.language.values import (
 TYPE: Final = Primitive("type")
 """The type of what the console's `type` function gives; such a value only means something by itself."""
 TYPE_MARK: Final = "type"
-
-_ALL = {"allow_null": True, "allow_unknown": True, "allow_dynamic": True, "allow_marked": True}
 
 
 def _to(wanted: Type) -> Function:
@@ -60,7 +58,7 @@ def _to(wanted: Type) -> Function:
             message = f"cannot convert {given} to {target}"
         raise ArgumentError(0, message)
 
-    return Function((Parameter("v", DYNAMIC, **_ALL),), returns, body, not_null=False)
+    return Function((anything("v"),), returns, body, not_null=False)
 
 
 # --- marks -----------------------------------------------------------------------------------------------------------
@@ -99,7 +97,7 @@ def _same_type(values: Sequence[Value]) -> Type:
 
 
 def _marking(body: object) -> Function:
-    return Function((Parameter("value", DYNAMIC, **_ALL),), _same_type, body, not_null=False)  # type: ignore[arg-type]
+    return Function((anything("value"),), _same_type, body, not_null=False)  # type: ignore[arg-type]
 
 
 # --- try and can -----------------------------------------------------------------------------------------------------
@@ -147,7 +145,7 @@ def _gone(name: str, instead: str) -> Function:
             f"write a literal {name}"
         )
 
-    return Function((), returns, _never, variadic=Parameter("vals", DYNAMIC, **_ALL))
+    return Function((), returns, _never, variadic=anything("vals"))
 
 
 CONSOLE_FUNCTIONS: Mapping[str, Function] = {
@@ -159,7 +157,7 @@ CONSOLE_FUNCTIONS: Mapping[str, Function] = {
 FUNCTIONS: Mapping[str, Function] = {
     "can": Function((Parameter("expression", DYNAMIC),), BOOL, _never, lazy=_can),
     "ephemeralasnull": _marking(lambda values, _: without_ephemeral(values[0])),
-    "issensitive": Function((Parameter("value", DYNAMIC, **_ALL),), BOOL, _is_sensitive, not_null=False),
+    "issensitive": Function((anything("value"),), BOOL, _is_sensitive, not_null=False),
     "list": _gone("list", "tolist([ ... ])"),
     "map": _gone("map", "tomap({ ... })"),
     "nonsensitive": _marking(_nonsensitive),

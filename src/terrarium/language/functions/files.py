@@ -8,6 +8,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from terrarium.language.functions.hashing import HASHES
@@ -104,7 +105,7 @@ class Disk:
             return Value(type, Unknown(), value.marks)
         return Value(STRING, base64.b64encode(self.read(value.data, value)).decode(), value.marks)
 
-    def hash(self, name: str, values: Sequence[Value]) -> Value:
+    def hash(self, name: str, values: Sequence[Value], _: Type) -> Value:
         path = values[0].data
         try:
             return Value(STRING, HASHES[name](self.read(path, values[0])))
@@ -297,7 +298,5 @@ def disk_functions(directory: Path) -> dict[str, Function]:
         ),
     }
     for name in HASHED_FILES:
-        found[f"file{name}"] = Function(
-            (Parameter("path", STRING),), STRING, lambda values, _, name=name: disk.hash(name, values)
-        )
+        found[f"file{name}"] = Function((Parameter("path", STRING),), STRING, partial(disk.hash, name))
     return found

@@ -174,13 +174,13 @@ def _real(verb: Verb, number: int | Fraction | float) -> str:
         digits = "Inf"
     else:
         sign = _sign(verb, negative)
-        size = abs(number)
+        magnitude = numbers.size(number)
         if verb.mode in "gG":
-            digits = general(size, verb.precision)
+            digits = general(magnitude, verb.precision)
         elif verb.mode == "f":
-            digits = fixed(size, 6 if verb.precision < 0 else verb.precision)
+            digits = fixed(magnitude, 6 if verb.precision < 0 else verb.precision)
         else:
-            digits = scientific(size, 6 if verb.precision < 0 else verb.precision)
+            digits = scientific(magnitude, 6 if verb.precision < 0 else verb.precision)
         digits = digits.upper() if verb.mode in "EG" else digits
     missing = verb.width - len(sign) - len(digits)
     if missing <= 0:
@@ -224,10 +224,10 @@ def general(number: int | Fraction | float, precision: int) -> str:
         return "-0" if number is numbers.NEGATIVE_ZERO else "0"
     sign = "-" if number < 0 else ""
     if precision < 0:
-        digits, point = numbers.shortest(abs(number), numbers.precision(number))
-        limit = 21
+        digits, point = numbers.shortest(numbers.size(number), numbers.precision(number))
+        limit = 6
     else:
-        exact, at = numbers.decimal_digits(abs(number))
+        exact, at = numbers.decimal_digits(numbers.size(number))
         digits, point = numbers.round_digits(exact, at, precision or 1)
         limit = precision or 1
         if limit > len(digits) >= point:
@@ -293,7 +293,7 @@ def _format_list(values: Sequence[Value], type: Type) -> Value:
     return Value(type, tuple(results))
 
 
-_ARGUMENTS = Parameter("args", DYNAMIC, allow_null=True, allow_unknown=True, allow_dynamic=True)
+_ARGUMENTS = Parameter("args", DYNAMIC, allow_null=True, allow_unknown=True)
 
 FUNCTIONS: Mapping[str, Function] = {
     "format": Function(parameters(("format", STRING)), STRING, _format, variadic=_ARGUMENTS),

@@ -39,8 +39,7 @@ def address(number: int, bits: int) -> str:
 def parse(text: str) -> Network:
     """FunctionError in Go's words. Leading zeros in IPv4 addresses are decimal, as they always were in Terraform."""
     host, slash, length = text.partition("/")
-    bad = FunctionError(f"invalid CDIR address: {text}") if not slash else None
-    bad = bad or FunctionError(f"invalid CIDR expression: invalid CIDR address: {text}")
+    bad = FunctionError(f"invalid CIDR expression: invalid CIDR address: {text}")
     if not slash or not re.fullmatch(r"[0-9]{1,3}", length):
         raise bad
     try:
@@ -70,7 +69,8 @@ def _host(values: Sequence[Value], _: Type) -> Value:
     if number < 0:
         number = -number - 1
     if number >= size:
-        raise FunctionError(f"prefix of {network.prefix} does not accommodate a host numbered {given}")
+        told = given if given >= 0 else size - 1 - number
+        raise FunctionError(f"prefix of {network.prefix} does not accommodate a host numbered {told}")
     if given < 0:
         number = size - 1 - number
     # go-cidr takes an IPv4 address in IPv6 form for one of 32 bits here.

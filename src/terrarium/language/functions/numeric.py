@@ -123,8 +123,6 @@ def _range(values: Sequence[Value], _: Type) -> Value:
     else:
         start, end = values[0].data, values[1].data
     step = values[2].data if len(values) == 3 else numbers.Whole(-1 if end < start else 1)
-    if step == 0:
-        raise ArgumentError(2, "step must not be zero")
     down = step < 0
     if down and end > start:
         raise ArgumentError(1, "end must be less than start when step is negative")

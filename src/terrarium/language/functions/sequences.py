@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from terrarium.language import numbers
 from terrarium.language.convert import ConversionError, convert, convert_or_none
 from terrarium.language.functions.arguments import whole
-from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, parameters
+from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, anything, parameters
 from terrarium.language.numbers import Whole
 from terrarium.language.operations import equals
 from terrarium.language.text import clusters
@@ -26,11 +26,6 @@ from terrarium.language.values import (
     set_of,
     tuple_of,
 )
-
-
-def _any(name: str, **allow: bool) -> Parameter:
-    return Parameter(name, DYNAMIC, **allow)
-
 
 # --- length ----------------------------------------------------------------------------------------------------------
 
@@ -486,7 +481,6 @@ def _unknown_product(values: Sequence[Value], type: Type) -> Value:
 
 
 _LIST = Parameter("list", List(DYNAMIC))
-_OPEN = {"allow_unknown": True, "allow_dynamic": True, "allow_null": True}
 
 FUNCTIONS: Mapping[str, Function] = {
     "alltrue": Function(parameters(("list", List(BOOL))), BOOL, _all_true),
@@ -496,32 +490,41 @@ FUNCTIONS: Mapping[str, Function] = {
         lambda values: List(values[0].type),
         _chunk,
     ),
-    "coalesce": Function((), _coalesce_type, _coalesce, variadic=_any("vals", **_OPEN)),
-    "coalescelist": Function((), _coalesce_list_type, _coalesce_list, variadic=_any("vals", **_OPEN)),
+    "coalesce": Function((), _coalesce_type, _coalesce, variadic=anything("vals", marked=False)),
+    "coalescelist": Function((), _coalesce_list_type, _coalesce_list, variadic=anything("vals", marked=False)),
     "compact": Function(parameters(("list", List(STRING))), List(STRING), _compact),
-    "concat": Function((), _concat_type, _concat, variadic=_any("seqs", allow_marked=True)),
-    "contains": Function((_any("list"), _any("value")), BOOL, _contains),
+    "concat": Function((), _concat_type, _concat, variadic=Parameter("seqs", DYNAMIC, allow_marked=True)),
+    "contains": Function((Parameter("list", DYNAMIC), Parameter("value", DYNAMIC)), BOOL, _contains),
     "distinct": Function((_LIST,), lambda values: values[0].type, _distinct),
     "element": Function(
-        (_any("list", allow_marked=True), Parameter("index", NUMBER)), _element_type, _element, not_null=False
+        (Parameter("list", DYNAMIC, allow_marked=True), Parameter("index", NUMBER)),
+        _element_type,
+        _element,
+        not_null=False,
     ),
-    "flatten": Function((_any("list", allow_marked=True),), _flatten_type, _flatten),
-    "index": Function((_any("list"), _any("value")), NUMBER, _index),
+    "flatten": Function((Parameter("list", DYNAMIC, allow_marked=True),), _flatten_type, _flatten),
+    "index": Function((Parameter("list", DYNAMIC), Parameter("value", DYNAMIC)), NUMBER, _index),
     "length": Function(
-        (_any("value", allow_dynamic=True, allow_unknown=True, allow_marked=True),), _length_type, _length
+        (Parameter("value", DYNAMIC, allow_dynamic=True, allow_unknown=True, allow_marked=True),), _length_type, _length
     ),
     "matchkeys": Function(
         parameters(("values", List(DYNAMIC)), ("keys", List(DYNAMIC)), ("searchset", List(DYNAMIC))),
         _match_keys_type,
         _match_keys,
     ),
-    "one": Function((_any("list"),), _one_type, _one, not_null=False),
-    "reverse": Function((_any("list", allow_marked=True),), _reverse_type, _reverse),
-    "setproduct": Function((), _product_type, _product, variadic=_any("sets", allow_marked=True, allow_unknown=True)),
+    "one": Function((Parameter("list", DYNAMIC),), _one_type, _one, not_null=False),
+    "reverse": Function((Parameter("list", DYNAMIC, allow_marked=True),), _reverse_type, _reverse),
+    "setproduct": Function(
+        (), _product_type, _product, variadic=Parameter("sets", DYNAMIC, allow_marked=True, allow_unknown=True)
+    ),
     "slice": Function(
-        (_any("list", allow_marked=True), Parameter("start_index", NUMBER), Parameter("end_index", NUMBER)),
+        (
+            Parameter("list", DYNAMIC, allow_marked=True),
+            Parameter("start_index", NUMBER),
+            Parameter("end_index", NUMBER),
+        ),
         _slice_type,
         _slice,
     ),
-    "sum": Function((_any("list"),), NUMBER, _sum),
+    "sum": Function((Parameter("list", DYNAMIC),), NUMBER, _sum),
 }

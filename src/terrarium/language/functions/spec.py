@@ -127,6 +127,11 @@ WRAP: Final[dict[Type, Callable[[Any], Value]]] = {
 }
 
 
+def anything(name: str, *, marked: bool = True) -> Parameter:
+    """A parameter for any value: of every type, null and unknown ones too, and (if `marked`) with its marks."""
+    return Parameter(name, DYNAMIC, allow_null=True, allow_unknown=True, allow_dynamic=True, allow_marked=marked)
+
+
 def plain(pairs: Sequence[tuple[str, Type]], returns: Type, compute: Callable[..., Any]) -> Function:
     """A function of known, unmarked payloads: `compute` takes and gives plain Python values."""
     wrap = WRAP[returns]

@@ -192,10 +192,12 @@ def _check_source(node: nodes.Expression | None) -> None:
 
 def template_functions(disk: Disk, table: Table) -> dict[str, Function]:
     templates = Templates(disk, table)
-    open_to_all = {"allow_unknown": True, "allow_marked": True}
     return {
         "templatefile": Function(
-            (Parameter("path", STRING, **open_to_all), Parameter("vars", DYNAMIC, **open_to_all)),
+            (
+                Parameter("path", STRING, allow_unknown=True, allow_marked=True),
+                Parameter("vars", DYNAMIC, allow_unknown=True, allow_marked=True),
+            ),
             templates.file_type,
             templates.file,
             not_null=False,

@@ -56,13 +56,15 @@ def parse(text: str) -> Moment:
     if match is None:
         raise BadTime(f"not a valid RFC3339 timestamp{_why(text)}")
     year, month, day, hour, minute, second, fraction, zone = match.groups()
-    for name, value, low, high in (
-        ("month", month, 1, 12), ("hour", hour, 0, 23), ("minute", minute, 0, 59), ("second", second, 0, 59),
-    ):  # fmt: skip
-        if not low <= int(value) <= high:
-            if name == "month":
-                raise BadTime("not a valid RFC3339 timestamp: month out of range")
-            raise BadTime(f"not a valid RFC3339 timestamp: {name} out of range")
+    if not 1 <= int(month) <= 12:
+        raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(text[7:])} as month")
+    if int(hour) > 23:
+        raise BadTime("not a valid RFC3339 timestamp: hour must be between 0 and 23 inclusive")
+    if int(minute) > 59:
+        # Go's parser reports the rest of the text here, whose length is then taken for that of the minute.
+        raise BadTime("not a valid RFC3339 timestamp: minute must have exactly two digits")
+    if int(second) > 59:
+        raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(text[19:])} as second")
     try:
         local = datetime(int(year) or 1, int(month), int(day), int(hour), int(minute), int(second))
     except ValueError:

@@ -58,16 +58,12 @@ class _Reader:
         self.pending: list[str] = []
         self.nodes = 0
 
-    def wrong(self, event: Any, message: str) -> FunctionError:
-        mark = event.start_mark
-        return FunctionError(f"on line {mark.line + 1}, column {mark.column + 1}: {message}")
-
     def node(self, event: Any) -> Value:
         import yaml
 
         self.nodes += 1
         if self.nodes > _MOST_NODES:
-            raise self.wrong(event, "document is too large")
+            raise FunctionError("document is too large")
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event)
         if event.anchor:
@@ -85,14 +81,14 @@ class _Reader:
 
     def alias(self, event: Any) -> Value:
         if event.anchor in self.pending:
-            raise self.wrong(event, f"cannot refer to anchor {quote(event.anchor)} from inside its own definition")
+            raise FunctionError(f"cannot refer to anchor {quote(event.anchor)} from inside its own definition")
         if event.anchor not in self.anchors:
-            raise self.wrong(event, f"reference to undefined anchor {quote(event.anchor)}")
+            raise FunctionError(f"reference to undefined anchor {quote(event.anchor)}")
         return self.anchors[event.anchor]
 
     def tag(self, event: Any, kind: str) -> None:
         if event.tag and event.tag not in (_LONG + kind, "!"):
-            raise self.wrong(event, f"can't interpret {'mapping' if kind == 'map' else 'sequence'} as {event.tag}")
+            raise FunctionError(f"can't interpret {'mapping' if kind == 'map' else 'sequence'} as {event.tag}")
 
     def sequence(self, event: Any) -> Value:
         import yaml
@@ -116,23 +112,23 @@ class _Reader:
             if isinstance(part, yaml.ScalarEvent) and (
                 (not part.tag and part.value == "<<") or part.tag == _LONG + "merge"
             ):
-                self.merge(part, members)
+                self.merge(members)
                 continue
             if not isinstance(part, yaml.ScalarEvent):
-                raise self.wrong(part, "only strings are allowed as mapping keys")
+                raise FunctionError("only strings are allowed as mapping keys")
             key = convert(self.scalar(part), STRING)
             if key.data is NULL:
-                raise self.wrong(part, "mapping key cannot be null")
+                raise FunctionError("mapping key cannot be null")
             members[key.data] = self.node(next(self.events))
         return object_of(members)
 
-    def merge(self, event: Any, members: dict[str, Value]) -> None:
+    def merge(self, members: dict[str, Value]) -> None:
         value = self.node(next(self.events))
         sources = value.data if isinstance(value.type, Tuple) else (value,)
         where = " (from sequence)" if isinstance(value.type, Tuple) else ""
         for source in sources:
             if not isinstance(source.type, Object):
-                raise self.wrong(event, f"cannot merge {source.type.friendly()}{where} into mapping")
+                raise FunctionError(f"cannot merge {source.type.friendly()}{where} into mapping")
             members.update(source.data)
 
     def scalar(self, event: Any) -> Value:
@@ -142,7 +138,7 @@ class _Reader:
         if tag == "!":
             kind = "str"
         if kind and kind not in _SCALAR_TAGS:
-            raise self.wrong(event, f"unsupported tag {quote(tag)}")
+            raise FunctionError(f"unsupported tag {quote(tag)}")
         quoted = event.style in ("'", '"')
         if kind == "" and event.style in ("|", ">"):
             return Value(STRING, text)
@@ -153,7 +149,7 @@ class _Reader:
             if text in _WORDS:
                 return _WORDS[text]
             if not kind and text in (".nan", ".NaN", ".NAN"):
-                raise self.wrong(event, "floating point NaN is not supported")
+                raise FunctionError("floating point NaN is not supported")
             if first == "." and (found := parse(text)) is not None:
                 return Value(NUMBER, found)
             if first and first in "+-0123456789":
@@ -161,21 +157,21 @@ class _Reader:
                     return Value(STRING, moment)
                 if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
                     kind = "float"
-        return self.tagged(event, kind, tag, text)
+        return self.tagged(kind, tag, text)
 
-    def tagged(self, event: Any, kind: str, tag: str, text: str) -> Value:
+    def tagged(self, kind: str, tag: str, text: str) -> Value:
         if kind == "binary":
             try:
                 base64.b64decode(text.replace("\n", ""), validate=True)
             except ValueError:
-                raise self.wrong(event, f"cannot parse {quote(text)} as {tag}: not valid base64") from None
+                raise FunctionError(f"cannot parse {quote(text)} as {tag}: not valid base64") from None
         if kind in ("", "str", "binary"):
             return Value(STRING, text)
         if kind == "null":
             return DYNAMIC_NULL
         if kind in ("float", "int") and (number := _number(text)) is not None:
             return Value(NUMBER, number)
-        raise self.wrong(event, f"cannot parse {quote(text)} as {tag}")
+        raise FunctionError(f"cannot parse {quote(text)} as {tag}")
 
 
 def _number(text: str) -> Any:
@@ -206,11 +202,19 @@ def _timestamp(text: str) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + (zone if zone and zone != "Z" else "Z")
 
 
+def _place(mark: Any) -> str:
+    """go-cty-yaml counts lines from 0 (but from 1 where the scanner fails) and columns from 1."""
+    return f"on line {mark.line}, column {mark.column + 1}: "
+
+
 def _marked(wrong: Any) -> FunctionError:
     mark = getattr(wrong, "problem_mark", None) or getattr(wrong, "context_mark", None)
     what = getattr(wrong, "problem", None) or str(wrong)
-    where = f"on line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
-    return FunctionError(f"{where}{what}")
+    if mark is None:
+        return FunctionError(what)
+    if type(wrong).__name__ == "ScannerError":
+        return FunctionError(f"on line {mark.line + 1}, column {mark.column + 1}: {what}")
+    return FunctionError(f"{_place(mark)}{what}")
 
 
 def decode(text: str) -> Value:
@@ -233,7 +237,8 @@ def decode(text: str) -> Value:
         next(reader.events)  # the document's end
         event = next(reader.events)
         if isinstance(event, yaml.DocumentStartEvent):
-            raise reader.wrong(event, "unexpected extra content after value")
+            mark = event.start_mark
+            raise FunctionError(f"{_place(mark)}unexpected extra content after value")
         return value
     except yaml.YAMLError as wrong:
         raise _marked(wrong) from None
