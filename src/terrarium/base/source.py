@@ -7,8 +7,9 @@ message is to be shown, because almost every node is never shown.
 from __future__ import annotations
 
 import bisect
-import unicodedata
 from dataclasses import dataclass, field
+
+from terrarium.base import graphemes
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,8 +63,10 @@ class Source:
         starts = self._starts()
         line = bisect.bisect_right(starts, offset) - 1
         before = self.text[starts[line] : offset]
+        if line == 0:
+            before = before.removeprefix("\ufeff")  # a byte order mark takes bytes, but no column
         column = columns(before) + 1
-        byte = len(self.text[:offset].encode("utf-8", "surrogatepass"))
+        byte = utf8_length(self.text[:offset])
         base = self.base
         first = line == 0
         return Pos(base.line + line, base.column + column - 1 if first else column, base.byte + byte)
@@ -80,17 +83,16 @@ class Source:
         return self.text[starts[line - 1] : end].rstrip("\r\n")
 
 
-def columns(text: str) -> int:
-    """How many grapheme clusters `text` has, near enough for places: marks and joiners belong to what they follow."""
+def utf8_length(text: str) -> int:
+    """How many bytes the text had in its file; a lone surrogate stands for one byte which was no UTF-8."""
     if text.isascii():
         return len(text)
-    count, joined = 0, False
-    for char in text:
-        if char == "\u200d":
-            joined = True
-            continue
-        if joined or unicodedata.category(char) in ("Mn", "Me", "Mc", "Cf"):
-            joined = False
-            continue
-        count += 1
-    return count
+    try:
+        return len(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        return len(text.encode("utf-8", "surrogatepass"))
+
+
+def columns(text: str) -> int:
+    """How many columns `text` takes: its grapheme clusters."""
+    return len(text) if text.isascii() and "\r" not in text else graphemes.count(text)

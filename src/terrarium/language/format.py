@@ -195,10 +195,12 @@ class _Shapes:
 
 @dataclass(slots=True)
 class _Line:
-    """A line on its way to the output: its cells as text, without the space between them."""
+    """A line on its way to the output: its cells as text, without the space between them, and how wide two of them are."""
 
     lead: str
+    lead_width: int = 0
     assign: str = ""
+    assign_width: int = 0
     comment: str = ""
     gap: str = ""
     comment_gap: str = ""
@@ -283,29 +285,37 @@ def _cells(shape: _Shape, text: list[str], indent: str) -> _Line:
     woven[1::2] = text
     if assign == size:
         return _Line(indent + "".join(woven))
+    lead, right = woven[: 2 * assign], woven[2 * assign : 2 * comment]
+    first = indent + "".join(lead)
+    second = "".join(right)
     return _Line(
-        indent + "".join(woven[: 2 * assign]),
-        "".join(woven[2 * assign : 2 * comment]),
+        first,
+        _width(first, [indent, *lead]),
+        second,
+        _width(second, right),
         "".join(woven[2 * comment :]),
     )
 
 
-def _width(text: str) -> int:
-    return len(text) if text.isascii() and "\r" not in text else columns(text)
+def _width(text: str, pieces: list[str]) -> int:
+    """The columns of `text`. Each token counts for itself, even where its first character joins the one before."""
+    if text.isascii() and "\r" not in text:
+        return len(text)
+    return sum(map(columns, pieces))
 
 
 def _align(chain: list[_Line]) -> None:
     if len(chain) == 1:
         chain[0].gap = " "
         return
-    widths = [_width(line.lead) for line in chain]
+    widths = [line.lead_width for line in chain]
     most = max(widths) + 1
     for line, width in zip(chain, widths, strict=True):
         line.gap = " " * (most - width)
 
 
 def _align_comments(chain: list[_Line]) -> None:
-    widths = [_width(line.lead) + len(line.gap) + _width(line.assign) for line in chain]
+    widths = [line.lead_width + len(line.gap) + line.assign_width for line in chain]
     most = max(widths) + 1
     for line, width in zip(chain, widths, strict=True):
         line.comment_gap = " " * (most - width)

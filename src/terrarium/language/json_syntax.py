@@ -183,7 +183,13 @@ class _Reader:
         return at
 
     def say(self, summary: str, detail: str, at: int) -> None:
-        self.say_of(summary, detail, self.starts[at], self.ends[at])
+        if self.kinds[at] != _INVALID_KIND:
+            self.say_of(summary, detail, self.starts[at], self.ends[at])
+            return
+        # hcl takes one byte of a character which can't start anything.
+        place = self.source.pos(self.starts[at])
+        after = Pos(place.line, place.column + 1, place.byte + 1)
+        self.diagnostics.append(error(summary, detail, Range(self.source.filename, place, after)))
 
     def say_of(self, summary: str, detail: str, start: int, end: int) -> None:
         self.diagnostics.append(error(summary, detail, self.source.range(start, end)))
