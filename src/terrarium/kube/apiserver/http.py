@@ -74,6 +74,9 @@ class App:
         for text in request.warnings:
             reply.headers.append(("warning", f"299 - {_quoted(text)}"))
         self._metrics.end(info, reply.status, seconds)
+        if reply.status == 101:
+            # The connection was taken over and has been served to its end.
+            return
         await _send(request, reply, send)
 
     async def _answer(self, request: Request) -> Reply:

@@ -23,21 +23,71 @@ from terrarium.kube.apiserver.pki import peer_user
 class _Peer:
     """The application as seen from one connection."""
 
-    def __init__(self, app: Any, transport: asyncio.BaseTransport) -> None:
+    def __init__(self, app: Any, transport: asyncio.BaseTransport, take: Any = None) -> None:
         self._app = app
+        self._take = take
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert() if tls is not None else None
         self._user = peer_user(certificate["subject"]) if certificate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["extensions"] = {**scope.get("extensions", {}), "terrarium.peer": self._user}
+        scope["extensions"] = {
+            **scope.get("extensions", {}),
+            "terrarium.peer": self._user,
+            "terrarium.hijack": self._take,
+        }
         await self._app(scope, receive, send)
+
+
+class Taken(asyncio.Protocol):
+    """A connection after an upgrade that uvicorn knows nothing of: plain bytes, as `remote.Wire`."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._waiting: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._waiting.put_nowait(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.put_nowait(None)
+        self._writable.set()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def send(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+            await self._writable.wait()
+
+    async def receive(self) -> bytes | None:
+        return await self._waiting.get()
+
+    async def close(self) -> None:
+        self._transport.close()
 
 
 class _Http(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app = _Peer(self.app, transport)  # type: ignore[assignment]
+        self.app = _Peer(self.app, transport, self._take)  # type: ignore[assignment]
+
+    def _take(self, headers: dict[str, str]) -> Taken:
+        """Answers an upgrade and hands the connection over: SPDY, which ASGI has no word for."""
+        taken = Taken(self.transport)
+        self.cycle.response_complete = True
+        self.cycle.response_started = True
+        self.connections.discard(self)
+        lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        self.transport.write("\r\n".join(lines).encode())
+        self.transport.set_protocol(taken)
+        return taken
 
 
 class _WebSocket(WSProtocol):

@@ -112,7 +112,7 @@ class Authority:
             x509.CertificateBuilder()
             .subject_name(csr.subject)
             .issuer_name(self._ca.subject)
-            .public_key(key)  # type: ignore[arg-type]
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._now - _BEFORE)
             .not_valid_after(self._now + life)
