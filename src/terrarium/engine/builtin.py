@@ -1,0 +1,165 @@
+"""The provider that is part of the engine: `terraform_data` and `terraform_remote_state`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from terrarium.base.diagnostics import Diagnostic, error
+from terrarium.base.ids import Ids
+from terrarium.engine.addresses import BUILTIN
+from terrarium.engine.provider import (
+    Attribute,
+    Block,
+    ImportedObject,
+    ImportResult,
+    PlanResult,
+    Provider,
+    ProviderSchema,
+    Schema,
+    StateResult,
+    ValueResult,
+)
+from terrarium.engine.state import TERRAFORM_VERSION, State
+from terrarium.language.json_values import from_json
+from terrarium.language.types import DYNAMIC, STRING
+from terrarium.language.values import NULL, Value, null, object_of, string, unknown
+
+DATA_BLOCK = Block(
+    attributes={
+        "input": Attribute(DYNAMIC, optional=True),
+        "output": Attribute(DYNAMIC, computed=True),
+        "triggers_replace": Attribute(DYNAMIC, optional=True),
+        "id": Attribute(STRING, computed=True),
+    }
+)
+REMOTE_STATE = Block(
+    attributes={
+        "backend": Attribute(STRING, required=True),
+        "config": Attribute(DYNAMIC, optional=True),
+        "defaults": Attribute(DYNAMIC, optional=True),
+        "outputs": Attribute(DYNAMIC, computed=True),
+        "workspace": Attribute(STRING, optional=True),
+    }
+)
+SCHEMA = ProviderSchema(Schema(Block()), {"terraform_data": Schema(DATA_BLOCK)}, {"terraform_remote_state": Schema(REMOTE_STATE)})
+_DATA_TYPE = DATA_BLOCK.type
+_REMOTE_TYPE = REMOTE_STATE.type
+
+ReadState = Callable[[str, Mapping[str, Value], str], State | None]
+"""Reads another configuration's state: (backend type, its settings, workspace). None when there is none; ValueError
+says what is wrong with the settings."""
+
+
+def _object(type: object, **members: Value) -> Value:
+    return Value(_DATA_TYPE if type == "data" else _REMOTE_TYPE, {k: members[k] for k in sorted(members)})
+
+
+class Builtin:
+    """The provider terraform.io/builtin/terraform."""
+
+    def __init__(self, ids: Ids, read_state: ReadState) -> None:
+        self._ids = ids
+        self._read_state = read_state
+
+    def schema(self) -> ProviderSchema:
+        return SCHEMA
+
+    def validate_provider(self, config: Value) -> Sequence[Diagnostic]:
+        return ()
+
+    def configure(self, config: Value) -> Sequence[Diagnostic]:
+        return ()
+
+    def validate_resource(self, type: str, config: Value) -> Sequence[Diagnostic]:
+        data = config.data
+        return [
+            error(f'"{name}" attribute is read-only')
+            for name in ("output", "id")
+            if data[name].is_known and data[name].data is not NULL
+        ]
+
+    def validate_data(self, type: str, config: Value) -> Sequence[Diagnostic]:
+        return ()
+
+    def upgrade(self, type: str, version: int, state: Mapping[str, object]) -> ValueResult:
+        members = {name: from_json(state.get(name), a.type) for name, a in DATA_BLOCK.attributes.items()}
+        return ValueResult(_object("data", **members))
+
+    def read(self, type: str, prior: Value, private: bytes) -> StateResult:
+        return StateResult(prior, private)
+
+    def plan(self, type: str, prior: Value, proposed: Value, config: Value, private: bytes) -> PlanResult:
+        if proposed.is_null:
+            return PlanResult(proposed, (), private)
+        wanted = proposed.data
+        members = {name: wanted[name] for name in DATA_BLOCK.attributes}
+        replace: tuple[tuple[str, ...], ...] = ()
+        if prior.is_null:
+            members["id"] = unknown(STRING)
+            members["output"] = null() if members["input"].data is NULL else unknown()
+        else:
+            before = prior.data
+            if before["input"] != members["input"]:
+                members["output"] = null() if members["input"].data is NULL else unknown()
+            if before["triggers_replace"] != members["triggers_replace"]:
+                replace = (("triggers_replace",),)
+        return PlanResult(_object("data", **members), replace, private)
+
+    def apply(self, type: str, prior: Value, planned: Value, config: Value, private: bytes) -> StateResult:
+        if planned.is_null:
+            return StateResult(planned, private)
+        members = dict(planned.data)
+        if not members["id"].is_known:
+            members["id"] = string(self._ids.uuid())
+        if not members["output"].is_known:
+            members["output"] = members["input"]
+        return StateResult(_object("data", **members), private)
+
+    def import_(self, type: str, id: str) -> ImportResult:
+        if not id:
+            return ImportResult((), (error("Import failed", "An id is required."),))
+        value = _object("data", id=string(id), input=null(), output=null(), triggers_replace=null())
+        return ImportResult((ImportedObject(type, value),))
+
+    def read_data(self, type: str, config: Value) -> ValueResult:
+        data = config.data
+        workspace = "default" if data["workspace"].data is NULL else data["workspace"].data
+        settings = data["config"].data if isinstance(data["config"].data, dict) else {}
+        failed = null(_REMOTE_TYPE)
+        try:
+            state = self._read_state(data["backend"].data, settings, workspace)
+        except ValueError as problem:
+            return ValueResult(failed, (error("Invalid configuration", str(problem)),))
+        outputs: dict[str, Value] = {}
+        defaults = data["defaults"]
+        if defaults.data is not NULL and isinstance(defaults.data, dict):
+            outputs.update(defaults.data)
+        if state is None:
+            return ValueResult(
+                failed,
+                (error("Unable to find remote state", "No stored state was found for the given workspace in the given backend."),),
+            )
+        for name, output in state.outputs.items():
+            outputs[name] = output.value.marked("sensitive") if output.sensitive else output.value
+        return ValueResult(_object("remote", **{**data, "outputs": object_of(outputs)}))
+
+    def call(self, function: str, arguments: Sequence[Value]) -> ValueResult:
+        return ValueResult(null(), (error("Unknown function", f"There is no function {function}."),))
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class BuiltinFactory:
+    """Makes the built-in provider."""
+
+    source = BUILTIN
+    version = TERRAFORM_VERSION
+
+    def __init__(self, ids: Ids, read_state: ReadState) -> None:
+        self._ids = ids
+        self._read_state = read_state
+
+    def create(self) -> Provider:
+        return Builtin(self._ids, self._read_state)
