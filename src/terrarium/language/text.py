@@ -11,6 +11,10 @@ _NAMED: Final = {
 }  # fmt: skip
 
 
+SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What Go's `unicode.IsSpace` takes for white space."""
+
+
 def nfc(text: str) -> str:
     """The text in normal form C, as all strings of the language are."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
@@ -158,8 +162,3 @@ def safe_prefix(text: str) -> str:
     if not parts or parts[-1] in _ENDS:
         return text
     return "".join(parts[:-1])
-
-
-def is_identifier(text: str) -> bool:
-    """Whether the text may be a name: letters, digits, marks, `_` and `-`, not beginning with a digit or `-`."""
-    return text.replace("-", "_").isidentifier() and not text.startswith("-")

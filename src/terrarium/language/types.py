@@ -72,6 +72,8 @@ STRING = Primitive("string")
 NUMBER = Primitive("number")
 BOOL = Primitive("bool")
 DYNAMIC = Dynamic()
+TYPE = Primitive("type")
+"""The type of what the console's `type` function gives; such a value only means something by itself."""
 
 
 def _inside(element: Type) -> str:

@@ -57,6 +57,8 @@ NOT_NULL: Final = Unknown(not_null=True)
 Mark = str
 SENSITIVE: Final[Mark] = "sensitive"
 EPHEMERAL: Final[Mark] = "ephemeral"
+TYPE_MARK: Final[Mark] = "type"
+"""On the results of the console's `type` function, which may be no part of an expression."""
 NO_MARKS: Final[frozenset[Mark]] = frozenset()
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from terrarium.base.diagnostics import Diagnostic, has_errors
 from terrarium.language.convert import ConversionError, conversion, convert
 from terrarium.language.functions.spec import ArgumentError, Closure, Function, FunctionError, Parameter, anything
 from terrarium.language.mismatch import mismatch
 from terrarium.language.text import quote
-from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Primitive, Set, Tuple, Type
+from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, TYPE, List, Map, Object, Set, Tuple, Type
 from terrarium.language.values import (
     DYNAMIC_UNKNOWN,
     EPHEMERAL,
@@ -18,13 +17,10 @@ from terrarium.language.values import (
     NULL,
     SENSITIVE,
     TRUE,
+    TYPE_MARK,
     Unknown,
     Value,
 )
-
-TYPE: Final = Primitive("type")
-"""The type of what the console's `type` function gives; such a value only means something by itself."""
-TYPE_MARK: Final = "type"
 
 
 def _to(wanted: Type) -> Function:

@@ -9,7 +9,7 @@ from typing import Final
 
 from terrarium.language.functions.arguments import whole
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, parameters, plain
-from terrarium.language.text import clusters, nfc
+from terrarium.language.text import SPACES, clusters, nfc
 from terrarium.language.types import BOOL, NUMBER, STRING, List, Type
 from terrarium.language.values import FALSE, NULL, TRUE, Unknown, Value, boolean
 
@@ -56,15 +56,7 @@ def _separates(char: str) -> bool:
     category = unicodedata.category(char)
     if category[0] == "L" or category == "Nd":
         return False
-    return is_space(char)
-
-
-def is_space(char: str) -> bool:
-    """Go's `unicode.IsSpace`."""
-    return char in "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" or "\u2000" <= char <= "\u200a"
-
-
-SPACES: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+    return char in SPACES
 
 
 def split(separator: str, text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, Severity, has_errors
@@ -43,35 +43,45 @@ def _forbidden(function: Function, message: str) -> Function:
     return replace(function, parameters=parameters, returns=returns, lazy=lazy if function.lazy else None)
 
 
-def inside(functions: Mapping[str, Function], files: bool) -> dict[str, Function]:
+class Inside(Mapping[str, Function]):
     """The functions a template may call: no template functions, and of files only when `files`."""
-    allowed: dict[str, Function] = {}
-    for name, function in functions.items():
+
+    __slots__ = ("_files", "_functions")
+
+    def __init__(self, functions: Mapping[str, Function], files: bool) -> None:
+        self._functions = functions
+        self._files = files
+
+    def __getitem__(self, name: str) -> Function:
+        function = self._functions[name]
         plain_name = name.removeprefix("core::")
         if plain_name in TEMPLATE_FUNCTIONS:
-            message = f"cannot recursively call {plain_name} from inside another template function"
-            allowed[name] = _forbidden(function, message)
-        elif not files and plain_name in FILE_FUNCTIONS:
-            message = (
+            return _forbidden(function, f"cannot recursively call {plain_name} from inside another template function")
+        if not self._files and plain_name in FILE_FUNCTIONS:
+            return _forbidden(
+                function,
                 f"cannot use filesystem access functions like {plain_name} in templatestring templates; consider passing "
-                "the function result as a template variable instead"
+                "the function result as a template variable instead",
             )
-            allowed[name] = _forbidden(function, message)
-        else:
-            allowed[name] = function
-    return allowed
+        return function
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
 
 
 def render(template: nodes.Expression, variables: Value, functions: Mapping[str, Function]) -> Value:
     """The template's value. `variables` is a known map or object."""
     from terrarium.language.evaluate import evaluate, references
     from terrarium.language.scope import Scope
-    from terrarium.language.text import is_identifier
+    from terrarium.language.tokens import is_name
 
     if not isinstance(variables.type, Map | Object):
         raise ArgumentError(1, "invalid vars value: must be a map")
     for name in variables.data:
-        if not is_identifier(name):
+        if not is_name(name):
             message = (
                 f"invalid template variable name {quote(name)}: must start with a letter, followed by zero or more letters, "
                 "digits, and underscores"
@@ -109,7 +119,7 @@ class Templates:
 
     def rendered(self, values: Sequence[Value]) -> Value:
         path, variables = values
-        return render(self.load(path), variables.unmarked_deep(), inside(self.table(), files=True))
+        return render(self.load(path), variables.unmarked_deep(), Inside(self.table(), files=True))
 
     def file_type(self, values: Sequence[Value]) -> Type:
         if isinstance(values[0].data, Unknown) or isinstance(values[1].data, Unknown):
@@ -147,7 +157,7 @@ class Templates:
         expression, diagnostics = parse_template(template, "<templatestring argument>")
         if has_errors(diagnostics):
             raise ArgumentError(0, f"invalid template: {sentence(diagnostics)}")
-        value = render(expression, variables, inside(self.table(), files=False))
+        value = render(expression, variables, Inside(self.table(), files=False))
         try:
             return convert(value, STRING)
         except ConversionError as wrong:
