@@ -156,7 +156,6 @@ async def _serve(options: Options, folder: Path) -> None:
     )
     tokens = [StaticTokens.read(options.token_file)] if options.token_file else []
     async with AsyncExitStack() as stack:
-        kubelet = _kubelet(options, clock, ids)
         server = ApiServer(
             config,
             _storage(options, folder),
@@ -164,13 +163,12 @@ async def _serve(options: Options, folder: Path) -> None:
             clock,
             ids,
             authenticators=tokens,
-            kubelet=kubelet.door if kubelet else None,
         )
         await server.start()
         stack.push_async_callback(server.close)
         for name in COMPONENTS:
             if name in options.components:
-                await _start(name, server, kubelet, clock, ids, options, stack)
+                await _start(name, server, clock, ids, options, folder, stack)
         if options.kubeconfig is not None:
             _write(options.kubeconfig, server.admin_kubeconfig())
         print(f"The Kubernetes API is ready at {server.url}", file=sys.stderr)
@@ -211,26 +209,38 @@ def _part(module: str, what: str) -> Any:
         raise Failure(f"{what} can't run: this installation has no module {error.name}") from error
 
 
-def _kubelet(options: Options, clock: Clock, ids: Ids) -> Any:
-    if "kubelet" not in options.components:
-        return None
-    return _part("terrarium.runtime.kubelet.manager", "kubelet").simulated(clock, ids, options.nodes)
-
-
 async def _start(
-    name: str, server: ApiServer, kubelet: Any, clock: Clock, ids: Ids, options: Options, stack: AsyncExitStack
+    name: str, server: ApiServer, clock: Clock, ids: Ids, options: Options, folder: Path, stack: AsyncExitStack
 ) -> None:
     """Starts a component beside the server; it is closed before the server is."""
     part: Any
     if name == "controllers":
         module = _part("terrarium.kube.controllers.manager", name)
-        part = module.ControllerManager(server.client(), clock, ids)
+        part = module.ControllerManager(server.client(), clock, ids, module.Options(root_ca=server.ca.decode()))
     elif name == "scheduler":
         module = _part("terrarium.kube.scheduler.server", name)
         user = server.client("system:kube-scheduler")
-        part = module.Scheduler(user, clock, ids, options.scheduler_config)
+        part = module.Scheduler(user, clock, ids, _scheduler_config(options.scheduler_config))
     else:
-        part = kubelet
-        part.client = server.client()
-    await part.start()
+        kubelets = _part("terrarium.runtime.kubelet.manager", name)
+        runtime = _part("terrarium.runtime.simulated.runtime", name)
+        runtimes = [runtime.SimulatedRuntime(clock, ids, folder / "runtime")]
+        part = kubelets.Kubelets(clock, ids, runtimes, folder / "pods")
+        server.use_kubelet(part)
+    await (part.start(server.client()) if name == "kubelet" else part.start())
     stack.push_async_callback(part.close)
+    if name == "kubelet":
+        nodes = _part("terrarium.runtime.kubelet.nodes", name)
+        for number in range(1, options.nodes + 1):
+            await part.add_node(nodes.NodeSpec(f"node-{number}", address=f"10.0.0.{number}"))
+
+
+def _scheduler_config(path: Path | None) -> Any:
+    if path is None:
+        return None
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"the scheduler's configuration {path} can't be read: {error}") from error

@@ -75,7 +75,7 @@ class Cluster:
             audiences=("https://kubernetes.default.svc", record.oidc_issuer),
             cluster=record.id.name,
         )
-        runtime = SimulatedRuntime(folder / "runtime", clock, ids)
+        runtime = SimulatedRuntime(clock, ids, folder / "runtime")
         self.kubelets = Kubelets(clock, ids, [runtime], folder / "pods")
         self.fargate = Fargate(record, clock, ids, view, self.kubelets)
         self.server = ApiServer(

@@ -11,7 +11,7 @@ from terrarium.kube.client.informer import Informers
 from terrarium.runtime.contract import RuntimeFailure, Unreachable
 
 if TYPE_CHECKING:
-    from terrarium.runtime.kubelet.kubelet import Kubelets
+    from terrarium.runtime.kubelet.manager import Kubelets
 
 
 def service_key(namespace: str, host: str) -> tuple[str, str] | None:

@@ -27,7 +27,7 @@ from terrarium.runtime.kubelet.podstatus import Container
 from terrarium.runtime.kubelet.probes import Prober
 
 if TYPE_CHECKING:
-    from terrarium.runtime.kubelet.kubelet import Kubelets, Node
+    from terrarium.runtime.kubelet.manager import Kubelets, Node
 
 log = logging.getLogger(__name__)
 

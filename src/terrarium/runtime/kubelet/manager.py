@@ -30,7 +30,7 @@ from terrarium.kube.client.contract import (
     Client,
     Resource,
 )
-from terrarium.kube.client.informer import Informers
+from terrarium.kube.client.informer import Informer, Informers
 from terrarium.kube.client.recorder import Recorder
 from terrarium.runtime.contract import NetworkUser, Runtime, RuntimeFailure
 from terrarium.runtime.kubelet import files, logs, nodes
@@ -119,50 +119,55 @@ class Node:
 
 
 class Kubelets:
-    """`runtimes` by name, the first is the default; `directory` holds pods' files and logs."""
+    """All kubelets of a cluster. `runtimes` belong to it from now on, the first is the default; `directory` holds pods'
+    files and logs. It is a `KubeletDoor` before it is started, as the API server needs its door first."""
 
-    def __init__(
-        self, client: Client, clock: Clock, ids: Ids, runtimes: Mapping[str, Runtime], directory: Path
-    ) -> None:
-        self.client = client
+    client: Client
+    source: ApiSource
+    network: ClusterNetwork
+
+    def __init__(self, clock: Clock, ids: Ids, runtimes: Sequence[Runtime], directory: Path) -> None:
         self.clock = clock
         self.ids = ids
-        self.runtimes = dict(runtimes)
+        self.runtimes = {runtime.name: runtime for runtime in runtimes}
         self.directory = directory
         self.nodes: dict[str, Node] = {}
         self.tasks = Tasks("kubelets")
-        self.events = Recorder(client, clock, "kubelet")
-        self._informers = Informers(client, clock, self.tasks)
+        self._informers: Informers | None = None
         self._workers: dict[str, Worker] = {}
         self._counts: dict[str, set[str]] = {}
         self._journal = Journal(directory / "sandboxes.jsonl")
         self._wakers: dict[str, asyncio.Event] = {}
         self._addresses = ipaddress.ip_network(POD_RANGE).hosts()
         self._taken: set[str] = set()
-        self.source = ApiSource(self, self._informers)
-        self.network = ClusterNetwork(self, self._informers)
         self._by_address: dict[str, str] = {}
-        for runtime in self.runtimes.values():
-            if isinstance(runtime, NetworkUser):
-                runtime.use_network(self.network)
 
     # -- life -------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, client: Client) -> None:
         """Takes up what an earlier process left; pods of nodes that are added later follow then."""
+        self.client = client
+        self.events = Recorder(client, self.clock, "kubelet")
+        self.events.start(self.tasks)
+        informers = self._informers = Informers(client, self.clock, self.tasks)
+        self.source = ApiSource(self, informers)
+        self.network = ClusterNetwork(self, informers)
         self._journal.open()
         for uid, _, ip in self._journal.items():
             self._taken.add(ip)
             self._by_address[ip] = uid
-        self.events.start(self.tasks)
-        pods = self._informers.of(PODS)
+        for runtime in self.runtimes.values():
+            if isinstance(runtime, NetworkUser):
+                runtime.use_network(self.network)
+            await runtime.start()
+        pods = informers.of(PODS)
         pods.add_index("node", lambda pod: [pod["spec"]["nodeName"]] if pod["spec"].get("nodeName") else [])
-        await self._informers.synced()
+        await informers.synced()
         await self._drop_lost(pods)
         pods.on_change(self._pod_changed)
         self.tasks.keep("leases", self._renew)
 
-    async def _drop_lost(self, pods: Any) -> None:
+    async def _drop_lost(self, pods: Informer) -> None:
         """Sandboxes of pods that were removed while nobody looked."""
         alive = {str(p["metadata"]["uid"]) for p in pods.items()}
         for uid, sandbox, _ in self._journal.items():
@@ -175,6 +180,8 @@ class Kubelets:
         for worker in list(self._workers.values()):
             await worker.let_go()
         await self.tasks.close()
+        for runtime in self.runtimes.values():
+            await runtime.close()
 
     # -- nodes ------------------------------------------------------------------------------------------------------
 
@@ -200,6 +207,7 @@ class Kubelets:
         self.nodes[spec.name] = node
         if fresh:
             self._tell_start(made)
+        assert self._informers is not None
         for pod in self._informers.of(PODS).indexed("node", spec.name):
             self._pod_changed(None, pod)
         return made
