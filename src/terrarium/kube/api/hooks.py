@@ -74,6 +74,8 @@ class AdmissionRequest:
     user: User
     subresource: str = ""
     dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+    """What the answer shall warn of; a plugin may add to it."""
 
 
 class Denied(Exception):
