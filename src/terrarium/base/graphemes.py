@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import bisect
 import unicodedata
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 _OTHER, _CONTROL, _EXTEND, _JOINER, _SPACING, _PREPEND, _REGIONAL, _PICTURE, _L, _V, _T, _LV, _LVT = range(13)
@@ -170,12 +172,24 @@ def count(text: str) -> int:
     """The number of grapheme clusters of `text`."""
     if text.isascii():
         return len(text) - text.count("\r\n")
-    clusters = 0
+    return sum(1 for _ in _starts(text))
+
+
+def clusters(text: str) -> list[str]:
+    """The text cut into its grapheme clusters."""
+    if text.isascii() and "\r\n" not in text:
+        return list(text)
+    starts = [*_starts(text), len(text)]
+    return [text[start:end] for start, end in pairwise(starts)]
+
+
+def _starts(text: str) -> Iterator[int]:
+    """Where clusters begin."""
     before = -1  # the property of the last character
     last = ""
     picture = False  # whether a picture and nothing but extending characters stand before
     regionals = 0  # how many regional indicators in a row stand before
-    for char in text:
+    for at, char in enumerate(text):
         now = _property(char)
         if before < 0:
             joined = False
@@ -189,8 +203,8 @@ def count(text: str) -> int:
             joined = regionals % 2 == 1
         else:
             joined = (before, now) in _HANGUL_JOINS
-        clusters += not joined
+        if not joined:
+            yield at
         picture = now == _PICTURE or (picture and now in (_EXTEND, _JOINER))
         regionals = regionals + 1 if now == _REGIONAL else 0
         before, last = now, char
-    return clusters

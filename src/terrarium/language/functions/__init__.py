@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from terrarium.base.ids import Ids
 from terrarium.language.functions.spec import Function
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from terrarium.base.ids import Ids
 
 MODULES: Final[Mapping[str, str]] = {
     "conversions": (
@@ -105,9 +108,9 @@ _LOADS: Final[Mapping[str, Load]] = {
 
 
 def table(
-    base_dir: Path = Path(),
+    base_dir: Path | str = ".",
     *,
-    now: Callable[[], datetime] = lambda: datetime.fromtimestamp(0, UTC),
+    now: Callable[[], datetime] | None = None,
     ids: Ids | None = None,
     plan_time: datetime | None = None,
     predictable: bool = False,
@@ -117,19 +120,20 @@ def table(
     """Functions by name, each also as `core::name`.
 
     `base_dir` is the module's folder, for functions of files. `now` and `ids` are where `timestamp`, `uuid` and
-    `bcrypt` get time and randomness from; with `predictable` these three give unknown values, as they do in a plan.
+    `bcrypt` get time and randomness from (without `now`, a call of `timestamp` fails); with `predictable` these three give unknown values, as they do in a plan.
     `console` adds `type` and takes `plantimestamp` away. `extra` are functions of providers, under their whole names.
     """
-    random = ids or Ids()
 
     def clock() -> Mapping[str, Function]:
         from terrarium.language.functions import times
 
-        return _unknown(times.clock_functions(now, plan_time), predictable)
+        return _unknown(times.clock_functions(now or times.no_clock, plan_time), predictable)
 
     def randomness() -> Mapping[str, Function]:
+        from terrarium.base.ids import Ids
         from terrarium.language.functions import hashing
 
+        random = ids or Ids()
         made = hashing.random_functions(random.uuid, lambda: bytes.fromhex(random.hex(32)))
         return _unknown(made, predictable)
 

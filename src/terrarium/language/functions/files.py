@@ -54,7 +54,7 @@ def folder(path: str) -> str:
 class Disk:
     """What the file functions of one module see."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path | str) -> None:
         self.directory = str(directory)
 
     def locate(self, path: str) -> str:
@@ -287,7 +287,7 @@ FUNCTIONS: Mapping[str, Function] = {
 HASHED_FILES = ("md5", "sha1", "sha256", "sha512", "base64sha256", "base64sha512")
 
 
-def disk_functions(directory: Path) -> dict[str, Function]:
+def disk_functions(directory: Path | str) -> dict[str, Function]:
     disk = Disk(directory)
     found = {
         "file": Function(_PATH, STRING, disk.file),

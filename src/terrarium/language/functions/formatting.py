@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from terrarium.base.graphemes import clusters, count
 from terrarium.language import json_values, numbers
 from terrarium.language.convert import ConversionError, convert
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, parameters
-from terrarium.language.text import clusters, nfc, quote, safe_prefix
+from terrarium.language.text import nfc, quote, safe_prefix
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Set, Tuple, Type
 from terrarium.language.values import NOT_NULL, NULL, Unknown, Value
 
@@ -106,7 +107,7 @@ def _filled(verb: Verb, arguments: Sequence[Value]) -> str:
     if verb.mode in "sq":
         text: str = _converted(verb, value, STRING).data
         if verb.precision > 0:
-            text = "".join(list(clusters(text))[: verb.precision])
+            text = "".join((clusters(text))[: verb.precision])
         return _padded(verb, json_values.dumps_text(text) if verb.mode == "q" else text)
     raise FunctionError(f"unsupported format verb {_rune(verb.mode)} in {verb.where.replace(' at ', ' at offset ')}")
 
@@ -131,7 +132,7 @@ def _as_it_is(verb: Verb, value: Value) -> str:
 
 
 def _padded(verb: Verb, text: str) -> str:
-    missing = verb.width - sum(1 for _ in clusters(text))
+    missing = verb.width - count(text)
     if missing <= 0:
         return text
     pad = ("0" if "0" in verb.flags else " ") * missing

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from terrarium.base.graphemes import count
 from terrarium.language import numbers
 from terrarium.language.convert import ConversionError, convert, convert_or_none
 from terrarium.language.functions.arguments import whole
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, anything, parameters
 from terrarium.language.numbers import Whole
 from terrarium.language.operations import equals
-from terrarium.language.text import clusters
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Map, Object, Set, Tuple, Type
 from terrarium.language.unify import unify_types
 from terrarium.language.values import (
@@ -47,15 +47,14 @@ def _length(values: Sequence[Value], _: Type) -> Value:
         return Value(NUMBER, Whole(len(type.attributes)), marks)
     if isinstance(data, Unknown):
         if type == STRING:
-            least = sum(1 for _ in clusters(data.prefix))
+            least = count(data.prefix)
             return Value(NUMBER, Unknown(not_null=True, lower=(least, True)), marks)
         if isinstance(type, Dynamic):
             return Value(NUMBER, Unknown(), marks)
         most = None if data.max_length is None else (data.max_length, True)
         return Value(NUMBER, Unknown(not_null=True, lower=(data.min_length, True), upper=most), marks)
     if type == STRING:
-        count = len(data) if data.isascii() and "\r" not in data else sum(1 for _ in clusters(data))
-        return Value(NUMBER, Whole(count), marks)
+        return Value(NUMBER, Whole(count(data)), marks)
     if isinstance(type, Set) and len(data) > 1 and not value.is_wholly_known:
         return Value(NUMBER, Unknown(not_null=True, lower=(1, True), upper=(len(data), True)), marks)
     return Value(NUMBER, Whole(len(data)), marks)

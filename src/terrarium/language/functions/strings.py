@@ -7,9 +7,10 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from terrarium.base.graphemes import clusters
 from terrarium.language.functions.arguments import whole
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, parameters, plain
-from terrarium.language.text import SPACES, clusters, nfc
+from terrarium.language.text import SPACES, nfc
 from terrarium.language.types import BOOL, NUMBER, STRING, List, Type
 from terrarium.language.values import FALSE, NULL, TRUE, Unknown, Value, boolean
 
@@ -68,7 +69,7 @@ def split(separator: str, text: str) -> list[str]:
 def _substr(values: Sequence[Value], _: Type) -> Value:
     text: str = values[0].data
     offset, length = whole(values[1]), whole(values[2])
-    parts = text if text.isascii() else list(clusters(text))
+    parts = text if text.isascii() else (clusters(text))
     if offset < 0:
         offset += len(parts)
     elif length == 0:
@@ -157,7 +158,7 @@ FUNCTIONS: Mapping[str, Function] = {
         (Parameter("str", STRING, allow_unknown=True), Parameter("prefix", STRING)), BOOL, _starts_with
     ),
     "strcontains": plain([("str", STRING), ("substr", STRING)], BOOL, lambda s, part: part in s),
-    "strrev": _text(lambda s: "".join(reversed(list(clusters(s)))), "str"),
+    "strrev": _text(lambda s: "".join(reversed(clusters(s))), "str"),
     "substr": Function(parameters(("str", STRING), ("offset", NUMBER), ("length", NUMBER)), STRING, _substr),
     "title": _text(title, "str"),
     "trim": _text(lambda s, cut: s.strip(cut) if cut else s, "str", "cutset"),

@@ -240,6 +240,10 @@ def _format_date(values: Sequence[Value], _: Type) -> Value:
     return Value(STRING, "".join(parts))
 
 
+def no_clock() -> datetime:
+    raise FunctionError("there is no clock here")
+
+
 def clock_functions(now: Callable[[], datetime], plan_time: datetime | None) -> dict[str, Function]:
     """`timestamp` and `plantimestamp`; without a plan's time the latter is unknown."""
 
