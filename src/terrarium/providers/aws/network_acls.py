@@ -22,7 +22,9 @@ def _number(protocol: Any) -> str:
 
 
 def _acl(cloud: Cloud, id: str) -> dict[str, Any] | None:
-    return one(cloud, "describe_network_acls", "NetworkAcls", "InvalidNetworkAclID.NotFound", NetworkAclIds=[id])
+    # moto answers with the code of route tables.
+    absent = ("InvalidNetworkAclID.NotFound", "InvalidRouteTableID.NotFound")
+    return one(cloud, "describe_network_acls", "NetworkAcls", *absent, NetworkAclIds=[id])
 
 
 def _entry(rule: Plain, egress: bool) -> dict[str, Any]:
