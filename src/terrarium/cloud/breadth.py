@@ -24,6 +24,7 @@ from terrarium.cloud.credentials import Credential
 from terrarium.cloud.determinism import Determinism, Moment, moto
 from terrarium.cloud.hooks import AwsError
 from terrarium.cloud.journal import Entry, Journal
+from terrarium.cloud.quicken import quicken
 from terrarium.cloud.records import Records
 from terrarium.cloud.repairs import MotoCall, Repair, repairs_of
 from terrarium.cloud.signature import Request, parse_query
@@ -125,6 +126,7 @@ class Breadth:
         assert genesis is not None, "start() comes first"
         self._determinism = Determinism(genesis["seed"], genesis["time"])
         self._determinism.install()
+        quicken()
         self._make_admin()
         count = 0
         for entry, content in self._journal.load():

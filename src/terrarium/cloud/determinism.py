@@ -104,7 +104,7 @@ class Determinism:
 
     def _s3(self) -> None:
         models = moto("s3.models")
-        models.os = _Shadow(models.os, urandom=self._urandom)
+        models.os = Shadow(models.os, urandom=self._urandom)
         models.datetime = self._module()
 
     def _kms(self) -> None:
@@ -130,7 +130,7 @@ class Determinism:
 
     def _module(self) -> Any:
         """The `datetime` module with a clock of ours."""
-        return _Shadow(real_datetime, datetime=_clocked(lambda: self._moment.time))
+        return Shadow(real_datetime, datetime=_clocked(lambda: self._moment.time))
 
 
 def _restorable(source: Determinism, key: Any) -> Any:
@@ -150,7 +150,7 @@ def _restorable(source: Determinism, key: Any) -> Any:
     return key
 
 
-class _Shadow(types.ModuleType):
+class Shadow(types.ModuleType):
     """A module seen through, with some names replaced."""
 
     def __init__(self, module: types.ModuleType, **replaced: Any) -> None:

@@ -301,8 +301,8 @@ class Clusters:
                 {"accessConfig": {"authenticationMode": mode}},
             )
         if asked.get("resourcesVpcConfig") is not None:
-            type, parameters, value = await self._vpc_change(call, cluster)
-            found[type] = (parameters, {"resourcesVpcConfig": value})
+            type, parameters, network = await self._vpc_change(call, cluster)
+            found[type] = (parameters, {"resourcesVpcConfig": network})
         simple = {
             "upgradePolicy": ("UpgradePolicyUpdate", "UpgradePolicy"),
             "zonalShiftConfig": ("ZonalShiftConfigUpdate", "ZonalShiftConfig"),
