@@ -1,12 +1,54 @@
-"""The chain of admission: the built-in plugins in kube-apiserver's order, then those that were handed in."""
+"""The chain of admission: the built-in plugins in kube-apiserver's order, with those that were handed in among them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from terrarium.base.diagnostics import UsageFailure
+from terrarium.base.suggest import nearest
 from terrarium.kube.api.hooks import Admission
+from terrarium.kube.apiserver import plugins_limits, plugins_namespace, plugins_pods, plugins_security
 from terrarium.kube.apiserver.authorization import Union
 from terrarium.kube.apiserver.resources import Resources
+
+Maker = Callable[[Resources, Union], Admission]
+
+PLUGINS: Mapping[str, Maker] = {
+    "NamespaceLifecycle": lambda resources, _: plugins_namespace.NamespaceLifecycle(resources),
+    "LimitRanger": lambda resources, _: plugins_limits.LimitRanger(resources),
+    "ServiceAccount": lambda resources, _: plugins_pods.ServiceAccount(resources),
+    "NodeRestriction": lambda resources, _: plugins_security.NodeRestriction(resources),
+    "TaintNodesByCondition": lambda resources, _: plugins_namespace.TaintNodesByCondition(resources),
+    "AlwaysPullImages": lambda resources, _: plugins_pods.AlwaysPullImages(resources),
+    "PodSecurity": lambda resources, _: plugins_security.PodSecurity(resources),
+    "Priority": lambda resources, _: plugins_pods.Priority(resources),
+    "DefaultTolerationSeconds": lambda resources, _: plugins_pods.DefaultTolerationSeconds(resources),
+    "ExtendedResourceToleration": lambda resources, _: plugins_pods.ExtendedResourceToleration(resources),
+    "DefaultStorageClass": lambda resources, _: plugins_namespace.DefaultStorageClass(resources),
+    "StorageObjectInUseProtection": lambda resources, _: plugins_namespace.StorageObjectInUseProtection(resources),
+    "OwnerReferencesPermissionEnforcement": plugins_security.OwnerReferences,
+    "PersistentVolumeClaimResize": lambda resources, _: plugins_namespace.ClaimResize(resources),
+    "RuntimeClass": lambda resources, _: plugins_pods.RuntimeClass(resources),
+    "DefaultIngressClass": lambda resources, _: plugins_namespace.DefaultIngressClass(resources),
+    "ResourceQuota": lambda resources, _: plugins_limits.ResourceQuota(resources),
+}
+"""By kube-apiserver's names, in the order in which they run."""
+OFF = frozenset({"AlwaysPullImages", "OwnerReferencesPermissionEnforcement"})
+"""Off unless enabled. NodeRestriction and ExtendedResourceToleration are on, as in EKS."""
+WITHOUT_EFFECT = frozenset(
+    [
+        "CertificateApproval",
+        "CertificateSigning",
+        "CertificateSubjectRestriction",
+        "ClusterTrustBundleAttest",
+        "MutatingAdmissionWebhook",
+        "ValidatingAdmissionWebhook",
+        "ValidatingAdmissionPolicy",
+        "MutatingAdmissionPolicy",
+        "PodTopologyLabels",
+    ]
+)
+"""Names that may be given though no plugin of that name can be switched here."""
 
 
 def chain(
@@ -16,5 +58,19 @@ def chain(
     enable: Sequence[str] = (),
     disable: Sequence[str] = (),
 ) -> list[Admission]:
-    """Plugins by their names as kube-apiserver knows them."""
-    return list(more)
+    """All that run. `more` come in front of ResourceQuota, which must see the final object."""
+    for name in (*enable, *disable):
+        if name not in PLUGINS and name not in WITHOUT_EFFECT:
+            near = nearest(name, PLUGINS)
+            raise UsageFailure(
+                f"there is no admission plugin {name!r}",
+                f"Did you mean {near}?" if near else f"There are: {', '.join(PLUGINS)}.",
+            )
+    made: list[Admission] = []
+    for name, maker in PLUGINS.items():
+        if name == "ResourceQuota":
+            made.extend(more)
+        if name in disable or (name in OFF and name not in enable):
+            continue
+        made.append(maker(resources, authorizer))
+    return made

@@ -31,11 +31,22 @@ def decode(body: bytes, content_type: str, expected: str) -> tuple[Any, list[str
     if media == YAML:
         from terrarium.kube.api import yaml_bodies
 
-        return yaml_bodies.load(body), []
+        try:
+            return yaml_bodies.load(body), yaml_bodies.duplicates(body)
+        except yaml_bodies.YamlError as wrong:
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
+                f"error converting YAML to JSON: {wrong}"
+            ) from None
     if media == PROTOBUF:
         from terrarium.kube.api import protobuf
 
-        return protobuf.decode(body), []
+        try:
+            return protobuf.decode(body), []
+        except protobuf.ProtobufError as wrong:
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {expected}): {wrong}"
+            ) from None
     raise unsupported()
 
 

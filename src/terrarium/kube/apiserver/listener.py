@@ -76,7 +76,7 @@ class Taken(asyncio.Protocol):
 class _Http(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app = _Peer(self.app, transport, self._take)  # type: ignore[assignment]
+        self.app = _Peer(self.app, transport, self._take)
 
     def _take(self, headers: dict[str, str]) -> Taken:
         """Answers an upgrade and hands the connection over: SPDY, which ASGI has no word for."""

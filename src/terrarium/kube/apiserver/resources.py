@@ -474,6 +474,8 @@ class Resources:
                 await plugin.admit(request)
             except Denied as denied:
                 raise self.denied(request, denied) from None
+        for text in request.warnings:
+            call.warn(text)
 
     async def _validate(self, request: AdmissionRequest, call: Call) -> None:
         for plugin in self.admission:
@@ -481,6 +483,8 @@ class Resources:
                 await plugin.validate(request)
             except Denied as denied:
                 raise self.denied(request, denied) from None
+        for text in request.warnings:
+            call.warn(text)
 
     def denied(self, request: AdmissionRequest, denied: Denied) -> ApiError:
         """A refusal of admission as a Status. A plain text gets the usual front; a whole sentence stays."""
