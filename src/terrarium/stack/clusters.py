@@ -92,7 +92,7 @@ class Cluster:
         admin = self.server.client()
         self.controllers = ControllerManager(admin, clock, ids, Options(root_ca=self.server.ca.decode()))
         self.scheduler = Scheduler(self.server.client("system:kube-scheduler"), clock, ids)
-        self.installer = AddonInstaller(admin, clock)
+        self.installer = AddonInstaller(admin, record.id.region)
         self.workers = Workers(record.id.region, record.id.name, view, self.kubelets)
 
     async def start(self) -> ClusterAddress:

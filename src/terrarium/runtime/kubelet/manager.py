@@ -185,7 +185,7 @@ class Kubelets:
 
     # -- nodes ------------------------------------------------------------------------------------------------------
 
-    async def add_node(self, spec: NodeSpec) -> Obj:
+    async def add_node(self, spec: NodeSpec) -> None:
         """Registers the node, or takes up the one that stands; its pods start to run."""
         groups = ("system:nodes", "system:authenticated")
         client = self.client.acting_as(f"system:node:{spec.name}", groups)
@@ -210,7 +210,6 @@ class Kubelets:
         assert self._informers is not None
         for pod in self._informers.of(PODS).indexed("node", spec.name):
             self._pod_changed(None, pod)
-        return made
 
     async def _hold_lease(self, node: Node, made: Obj) -> None:
         now = rfc3339_micro(self.clock.now())

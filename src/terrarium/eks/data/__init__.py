@@ -1,0 +1,1 @@
+"""Manifests of the add-ons that EKS puts into clusters."""
