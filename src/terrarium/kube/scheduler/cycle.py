@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from terrarium.kube.scheduler.filtering import passes
 from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, OnlyNodes, Rejection, fit_message
 from terrarium.kube.scheduler.preemption import Preemption, preempt
 from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
 from terrarium.kube.scheduler.views import Pod
+
+FEWEST_NODES = 100
+"""As many feasible nodes are always looked for."""
+
+
+@dataclass(slots=True)
+class Sampling:
+    """Looks at a part of a large cluster only, and begins where the last pod's search ended.
+
+    `percentage` 0 is adaptive: half of the nodes at 100, less the larger the cluster is, 5 % at least; 100 is all.
+    """
+
+    percentage: int = 100
+    start: int = 0
+
+    def limit(self, nodes: int) -> int:
+        """How many feasible nodes are enough."""
+        if nodes < FEWEST_NODES or self.percentage >= 100:
+            return nodes
+        share = self.percentage or max(5, 50 - nodes // 125)
+        return max(FEWEST_NODES, nodes * share // 100)
+
+    def turn(self, nodes: Sequence[NodeInfo]) -> Sequence[NodeInfo]:
+        """The nodes in the order in which this search takes them."""
+        at = self.start % len(nodes) if nodes else 0
+        return [*nodes[at:], *nodes[:at]] if at else nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +58,8 @@ class Decision:
     message: str = ""
     error: str = ""
     preemption: Preemption | None = None
+    evaluated: int = 0
+    """How many nodes were looked at."""
 
     @property
     def plugins(self) -> frozenset[str]:
@@ -44,11 +72,16 @@ class Decision:
         return frozenset(names)
 
 
-def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]) -> Decision:
-    """Looks at every node. `choose` takes one among equally good ones."""
+def decide(
+    framework: Framework,
+    pod: Pod,
+    snapshot: Snapshot,
+    choose: Callable[[Sequence[str]], str],
+    sampling: Sampling | None = None,
+) -> Decision:
+    """Looks at every node, or at those of a sample. `choose` takes one among equally good ones."""
     cycle = Cycle(pod, snapshot)
     answer = framework.pre_filter(cycle)
-    total = len(snapshot.nodes)
     if isinstance(answer, Rejection):
         return _refused_by_pre_filter(framework, cycle, answer)
     nodes: Sequence[NodeInfo] = snapshot.nodes
@@ -61,34 +94,63 @@ def decide(framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[
     if pod.nominated in snapshot.by_name:
         node = snapshot.by_name[pod.nominated]
         if passes(framework, cycle, node) is None:
-            return Decision(pod, node.name, [node.name], best=[node.name])
-    rejected: dict[str, Rejection] = {}
-    feasible: list[NodeInfo] = []
-    for node in nodes:
-        rejection = passes(framework, cycle, node)
-        if rejection is None:
-            feasible.append(node)
-        else:
-            rejected[node.name] = rejection
+            return Decision(pod, node.name, [node.name], best=[node.name], evaluated=1)
+    feasible, rejected = _search(framework, cycle, nodes, sampling)
     names = [n.name for n in feasible]
+    evaluated = len(feasible) + len(rejected)
+    if sampling is not None and nodes:
+        sampling.start = (sampling.start + evaluated) % len(nodes)
     if not feasible:
         preemption = preempt(framework, cycle, rejected) if framework.preempts else None
-        message = fit_message(total, rejected, absent, preemption.message if preemption else "")
-        return Decision(pod, rejected=rejected, absent=absent, message=message, preemption=preemption)
+        message = fit_message(len(snapshot.nodes), rejected, absent, preemption.message if preemption else "")
+        return Decision(
+            pod, rejected=rejected, absent=absent, message=message, preemption=preemption, evaluated=evaluated
+        )
     if len(feasible) == 1:
-        return Decision(pod, names[0], names, rejected, absent=absent, best=names)
+        return Decision(pod, names[0], names, rejected, absent=absent, best=names, evaluated=evaluated)
+    return _score(
+        framework, cycle, feasible, Decision(pod, "", names, rejected, absent=absent, evaluated=evaluated), choose
+    )
+
+
+def _search(
+    framework: Framework, cycle: Cycle, nodes: Sequence[NodeInfo], sampling: Sampling | None
+) -> tuple[list[NodeInfo], dict[str, Rejection]]:
+    """(feasible nodes, why the others are not), until there are enough."""
+    limit = len(nodes) if sampling is None else sampling.limit(len(nodes))
+    feasible: list[NodeInfo] = []
+    rejected: dict[str, Rejection] = {}
+    for node in nodes if sampling is None else sampling.turn(nodes):
+        rejection = passes(framework, cycle, node)
+        if rejection is not None:
+            rejected[node.name] = rejection
+        elif len(feasible) == limit:
+            break
+        else:
+            feasible.append(node)
+    return feasible, rejected
+
+
+def _score(
+    framework: Framework,
+    cycle: Cycle,
+    feasible: Sequence[NodeInfo],
+    found: Decision,
+    choose: Callable[[Sequence[str]], str],
+) -> Decision:
+    """Chooses among several feasible nodes."""
     try:
         framework.pre_score(cycle, feasible)
     except CycleError as failure:
-        return Decision(pod, feasible=names, rejected=rejected, absent=absent, error=str(failure), message=str(failure))
+        return replace(found, error=str(failure), message=str(failure))
     scores = framework.score(cycle, feasible)
     totals = [0] * len(feasible)
     for plugin, (_, normalised) in scores.items():
         weight = framework.weights[plugin]
         totals = [t + weight * s for t, s in zip(totals, normalised, strict=True)]
     highest = max(totals)
-    best = [name for name, t in zip(names, totals, strict=True) if t == highest]
-    return Decision(pod, choose(best), names, rejected, absent=absent, scores=scores, totals=totals, best=best)
+    best = [node.name for node, t in zip(feasible, totals, strict=True) if t == highest]
+    return replace(found, node=choose(best), scores=scores, totals=totals, best=best)
 
 
 def _refused_by_pre_filter(framework: Framework, cycle: Cycle, no: Rejection) -> Decision:

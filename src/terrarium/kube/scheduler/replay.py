@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from terrarium.kube.api.kinds import Obj
-from terrarium.kube.scheduler.cycle import Decision, decide
+from terrarium.kube.scheduler.cycle import Decision, Sampling, decide
 from terrarium.kube.scheduler.framework import Code, Rejection
 from terrarium.kube.scheduler.preemption import Preemption
 from terrarium.kube.scheduler.profiles import frameworks
@@ -51,6 +51,7 @@ def place(case: Obj) -> Obj:
         nodes, pods.values(), Objects(tables({k: v for k, v in cluster.items() if k not in ("nodes", "pods")}))
     )
     profiles = frameworks(case.get("config"))
+    sampling = Sampling(case["percentageOfNodesToScore"]) if "percentageOfNodesToScore" in case else None
     answers = []
     for index, key in enumerate(case["schedule"]):
         pod = pods[key]
@@ -63,8 +64,8 @@ def place(case: Obj) -> Obj:
             said = {"plugin": gate.plugin, "code": gate.code.value, "message": gate.message}
             answers.append({"pod": key, "preEnqueue": said})
             continue
-        decision = decide(framework, pod, snapshot, lambda best: best[0])
-        answers.append(_answer(key, decision, framework.weights))
+        decision = decide(framework, pod, snapshot, lambda best: best[0], sampling)
+        answers.append(_sampled(key, decision) if sampling else _answer(key, decision, framework.weights))
         target = (case.get("follow") or [None] * len(case["schedule"]))[index]
         if target:
             placed = copy.deepcopy(pod.obj)
@@ -94,6 +95,7 @@ def _answer(key: str, decision: Decision, weights: Mapping[str, int]) -> Obj:
     }
     answer["totals"] = [decision.totals[i] for i in order] if decision.totals else []
     answer["best"] = sorted(decision.best)
+    answer["evaluated"] = decision.evaluated
     answer["message"] = decision.message if not decision.error else ""
     if decision.error:
         answer["error"] = decision.error
@@ -102,6 +104,12 @@ def _answer(key: str, decision: Decision, weights: Mapping[str, int]) -> Obj:
     if decision.preemption is not None:
         answer["preemption"] = _preemption(decision.preemption)
     return answer
+
+
+def _sampled(key: str, decision: Decision) -> Obj:
+    """Which nodes were looked at, in which order."""
+    answer: Obj = {"pod": key, "evaluated": decision.evaluated, "feasibleCount": len(decision.feasible)}
+    return answer | {"feasibleOrder": list(decision.feasible), "message": decision.message}
 
 
 def _preemption(found: Preemption) -> Obj:
