@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import STATUS, Group
+from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.prepare import platform as prepare
+from terrarium.kube.api.strategies.make import status, strategy
 
 V1 = Group("apiextensions.k8s.io/v1")
 
@@ -16,6 +18,13 @@ KINDS = (
             "crds",
         ),
         categories=("api-extensions",),
-        subresources=(STATUS,),
+        subresources=(status("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition"),),
+        strategy=strategy(
+            "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+            create=prepare.definition_create,
+            update=prepare.definition_update,
+            generation=True,
+            unconditional=False,
+        ),
     ),
 )

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import STATUS, Group
+from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.strategies.make import status, with_status
 
 V1 = Group("apiregistration.k8s.io/v1")
 
-KINDS = (V1.row("APIService", "apiservices", cluster=True, categories=("api-extensions",), subresources=(STATUS,)),)
+KINDS = (
+    V1.row(
+        "APIService",
+        "apiservices",
+        cluster=True,
+        categories=("api-extensions",),
+        subresources=(status("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService"),),
+        strategy=with_status("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", unconditional=False),
+    ),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import STATUS, Group
+from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.strategies.make import status, with_status
+from terrarium.kube.api.validation import platform
 
 V2 = Group("autoscaling/v2")
 V1 = Group("autoscaling/v1")
@@ -13,13 +15,15 @@ KINDS = (
         "horizontalpodautoscalers",
         short=("hpa",),
         categories=("all",),
-        subresources=(STATUS,),
+        subresources=(status("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler"),),
+        strategy=with_status("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", check=[platform.autoscaler]),
     ),
     V1.row(
         "HorizontalPodAutoscaler",
         "horizontalpodautoscalers",
         short=("hpa",),
         categories=("all",),
-        subresources=(STATUS,),
+        subresources=(status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler"),),
+        strategy=with_status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", check=[platform.autoscaler]),
     ),
 )

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from terrarium.kube.api.groups.rows import STATUS, Group
+from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.strategies.make import status, with_status
 
 V1 = Group("flowcontrol.apiserver.k8s.io/v1")
 
 KINDS = (
-    V1.row("FlowSchema", "flowschemas", cluster=True, subresources=(STATUS,)),
-    V1.row("PriorityLevelConfiguration", "prioritylevelconfigurations", cluster=True, subresources=(STATUS,)),
+    V1.row(
+        "FlowSchema",
+        "flowschemas",
+        cluster=True,
+        subresources=(status("io.k8s.api.flowcontrol.v1.FlowSchema"),),
+        strategy=with_status("io.k8s.api.flowcontrol.v1.FlowSchema", generation=True),
+    ),
+    V1.row(
+        "PriorityLevelConfiguration",
+        "prioritylevelconfigurations",
+        cluster=True,
+        subresources=(status("io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration"),),
+        strategy=with_status("io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration", generation=True),
+    ),
 )
