@@ -6,6 +6,7 @@ One function for each kind of block, in the table `_BLOCKS`. All mistakes are ga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,9 @@ from terrarium.language import nodes
 from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
 from terrarium.language.types import DYNAMIC
 from terrarium.language.values import NULL
+
+if TYPE_CHECKING:
+    from terrarium.engine.module_tree import Files
 
 _NAME_DETAIL = (
     "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes."
@@ -663,56 +667,43 @@ def is_override(name: str) -> bool:
     return stem == "override" or stem.endswith("_override")
 
 
-def config_files(folder: Path, suffixes: Iterable[str] = (".tf", ".tf.json")) -> list[Path]:
-    """The configuration files of a folder: primary ones first, each kind in the order of names. OSError."""
-    names = sorted(
-        p.name
-        for p in folder.iterdir()
-        if p.name.endswith(tuple(suffixes))
-        and not p.name.startswith((".", "#"))
-        and not p.name.endswith("~")
-        and not p.is_dir()
-    )
-    return [folder / n for n in names if not is_override(n)] + [folder / n for n in names if is_override(n)]
+def config_names(names: Iterable[str], suffixes: tuple[str, ...] = (".tf", ".tf.json")) -> list[str]:
+    """Which files of a folder are configuration: primary ones first, each kind in the order of names."""
+    found = sorted(n for n in names if n.endswith(suffixes) and not n.startswith((".", "#")) and not n.endswith("~"))
+    return [n for n in found if not is_override(n)] + [n for n in found if is_override(n)]
 
 
-def parse_file(path: Path, shown: str) -> tuple[nodes.File, list[Diagnostic]]:
-    """Reads one file, native or JSON by its name. `shown` is its name in messages."""
+def parse_text(data: bytes, shown: str) -> tuple[nodes.File, list[Diagnostic]]:
+    """Reads one file's bytes, native or JSON by its name. `shown` is its name in messages."""
     from terrarium.language import json_syntax, parser
 
-    text = path.read_bytes().decode("utf-8", "replace")
+    text, problems = parser.decode(data, shown)
     file, diagnostics = (json_syntax.parse if shown.endswith(".json") else parser.parse)(text, shown)
-    return file, list(diagnostics)
+    return file, [*problems, *diagnostics]
 
 
-def shown_path(folder: Path, name: str) -> str:
-    text = folder.as_posix()
-    return name if text in (".", "") else f"{text}/{name}"
+def shown_path(folder: str, name: str) -> str:
+    return name if folder in (".", "") else f"{folder}/{name}"
 
 
-def load_module(folder: Path, base: Path = Path()) -> tuple[Module, list[Diagnostic]]:
-    """The module in `folder` (relative to `base`, and so shown in messages). OSError when it can't be listed."""
-    loader = Loader(folder)
-    files: list[tuple[str, nodes.File]] = []
-    broken: list[Diagnostic] = []
-    for path in config_files(base / folder):
-        shown = shown_path(folder, path.name)
+def load_module(folder: str, files: Files) -> tuple[Module, list[Diagnostic]]:
+    """The module in `folder` (relative to the working folder, and so shown). OSError when it can't be listed."""
+    loader = Loader(Path(folder))
+    parsed: list[tuple[str, nodes.File]] = []
+    for name in config_names(files.names(folder)):
+        shown = shown_path(folder, name)
         try:
-            file, diagnostics = parse_file(path, shown)
+            data = files.read(shown)
         except OSError:
-            broken.append(error("Failed to read file", f'The file "{shown}" could not be read.'))
+            loader.say(error("Failed to read file", f'The file "{shown}" could not be read.'))
             continue
-        broken.extend(diagnostics)
+        file, diagnostics = parse_text(data, shown)
+        loader.extend(diagnostics)
         loader.module.sources[shown] = file.source
-        files.append((shown, file))
-    loader.diagnostics.extend(broken)
-    for shown, file in files:
-        loader.override = is_override(shown.rpartition("/")[2])
-        if not any(d.subject is not None and d.subject.filename == shown for d in broken):
-            loader.read(file.body)
-        else:
-            # What could be read of a broken file still matters for messages of other kinds, but not twice.
-            loader.read(file.body)
+        parsed.append((name, file))
+    for name, file in parsed:
+        loader.override = is_override(name)
+        loader.read(file.body)
     finish(loader)
     return loader.module, loader.diagnostics
 
@@ -730,6 +721,3 @@ def finish(loader: Loader) -> None:
                 module.backend.range,
             )
         )
-
-
-__all__ = ["Loader", "Source", "config_files", "content", "is_override", "load_module", "merged", "parse_file", "DYNAMIC", "Check", "ProviderRef", "Resource"]

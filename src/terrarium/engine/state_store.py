@@ -101,6 +101,11 @@ class LocalStore:
                 if not resource.instances:
                     del state.resources[address.resource]
 
+    @property
+    def current(self) -> State:
+        """The state as last loaded."""
+        return self._state if self._state is not None else State()
+
     # --- writing -----------------------------------------------------------------------------------------------
 
     def record(self, state: State, address: Instance) -> None:

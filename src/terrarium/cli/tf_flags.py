@@ -1,0 +1,91 @@
+"""Flags as Go's flag package reads them: `-name`, `-name=value`, `-name value`, one or two dashes, stop at the first
+argument that is none. A wrong flag raises `FlagError` with Go's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+FALSE = ("0", "f", "F", "false", "FALSE", "False")
+
+
+class FlagError(Exception):
+    """A flag that is not there, or has a wrong value."""
+
+
+class HelpWanted(Exception):
+    """`-h`, `-help` or `--help` was given."""
+
+
+@dataclass(slots=True)
+class Parsed:
+    """`flags` by name: the last value for single flags; `many` all values in order, as (name, value)."""
+
+    flags: dict[str, object] = field(default_factory=dict)
+    many: list[tuple[str, str]] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.flags.get(name, default)
+        assert isinstance(value, bool)
+        return value
+
+    def text(self, name: str, default: str = "") -> str:
+        value = self.flags.get(name, default)
+        assert isinstance(value, str)
+        return value
+
+    def number(self, name: str, default: int) -> int:
+        value = self.flags.get(name, default)
+        assert isinstance(value, int)
+        return value
+
+    def all(self, name: str) -> list[str]:
+        return [value for n, value in self.many if n == name]
+
+
+def parse(args: Sequence[str], kinds: Mapping[str, str], permute: bool = False) -> Parsed:
+    """Reads flags. `kinds` by name: "bool", "text", "int", "duration", "many". With `permute`, flags may follow
+    arguments."""
+    parsed = Parsed()
+    rest = list(args)
+    while rest:
+        word = rest.pop(0)
+        if len(word) < 2 or not word.startswith("-"):
+            parsed.rest.append(word)
+            if not permute:
+                parsed.rest += rest
+                break
+            continue
+        if word == "--":
+            parsed.rest += rest
+            break
+        name, equals, value = word.lstrip("-").partition("=") if word[:2] == "--" else word[1:].partition("=")
+        if word.startswith("---") or not name or name.startswith("="):
+            raise FlagError(f"bad flag syntax: {word}")
+        kind = kinds.get(name)
+        if kind is None:
+            if name in ("h", "help"):
+                raise HelpWanted
+            raise FlagError(f"flag provided but not defined: -{name}")
+        if kind == "bool":
+            text = value if equals else "true"
+            if text not in TRUE + FALSE:
+                raise FlagError(f'invalid boolean value "{text}" for -{name}: parse error')
+            parsed.flags[name] = text in TRUE
+            continue
+        if not equals:
+            if not rest:
+                raise FlagError(f"flag needs an argument: -{name}")
+            value = rest.pop(0)
+        if kind == "many":
+            parsed.many.append((name, value))
+        elif kind == "int":
+            try:
+                parsed.flags[name] = int(value, 0)
+            except ValueError:
+                raise FlagError(f'invalid value "{value}" for flag -{name}: parse error') from None
+        else:
+            parsed.flags[name] = value
+    return parsed

@@ -1,0 +1,59 @@
+"""`validate`: whether the configuration is consistent in itself, without state or remote objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
+from terrarium.cli.tf_flags import parse
+from terrarium.cli.tf_output import indented
+from terrarium.cli.tf_world import World
+from terrarium.language.render import Renderer, in_order, paint
+
+
+def validate(world: World, args: Sequence[str]) -> int:
+    flags = parse(args, {"json": "bool", "no-color": "bool", "no-tests": "bool", "test-directory": "text", "var": "many", "var-file": "many"})
+    if flags.flag("no-color"):
+        world.colour = False
+    if len(flags.rest) > 1:
+        return world.fail(error("Too many command line arguments", "Expected at most one positional argument."))
+    diagnostics = found(world)
+    if flags.flag("json"):
+        return as_json(world, diagnostics)
+    if has_errors(diagnostics):
+        return world.fail(diagnostics)
+    if diagnostics:
+        world.say(diagnostics)
+        world.streams.print(paint("[green][bold]Success![reset] The configuration is valid, but there were some validation warnings as shown above.\n\n", world.colour))
+    else:
+        world.streams.print(paint("[green][bold]Success![reset] The configuration is valid.\n\n", world.colour))
+    return 0
+
+
+def found(world: World) -> list[Diagnostic]:
+    """Everything that is wrong with the configuration of the working folder."""
+    from terrarium.cli.tf_run import unique
+    from terrarium.engine.validation import validate as check
+    from terrarium.engine.walking import Session
+
+    root, diagnostics = world.configuration()
+    if has_errors(diagnostics):
+        return diagnostics
+    session = Session(root, world.plugins, {}, world.workspace, Path.cwd(), functions=world.functions(True))
+    return unique([*diagnostics, *check(session)])
+
+
+def as_json(world: World, diagnostics: Sequence[Diagnostic]) -> int:
+    renderer = Renderer(world.sources)
+    ordered = in_order(diagnostics)
+    errors = sum(d.severity is Severity.ERROR for d in ordered)
+    document = {
+        "format_version": "1.0",
+        "valid": errors == 0,
+        "error_count": errors,
+        "warning_count": len(ordered) - errors,
+        "diagnostics": [renderer.to_json(d) for d in ordered],
+    }
+    world.out(indented(document))
+    return 0 if errors == 0 else 1
