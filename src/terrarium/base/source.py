@@ -46,6 +46,7 @@ class Source:
     text: str
     base: Pos = Pos()
     _lines: list[int] = field(default_factory=list, repr=False)
+    _bytes: list[int] = field(default_factory=list, repr=False)
 
     def _starts(self) -> list[int]:
         if not self._lines:
@@ -58,6 +59,17 @@ class Source:
             self._lines = starts
         return self._lines
 
+    def _byte(self, line: int, offset: int) -> int:
+        if self.text.isascii():
+            return offset
+        if not self._bytes:
+            starts = self._starts()
+            at = 0
+            for begin, end in zip(starts, [*starts[1:], len(self.text)], strict=True):
+                self._bytes.append(at)
+                at += utf8_length(self.text[begin:end])
+        return self._bytes[line] + utf8_length(self.text[self._lines[line] : offset])
+
     def pos(self, offset: int) -> Pos:
         """The place of a character offset (0 up to `len(text)`)."""
         starts = self._starts()
@@ -66,7 +78,7 @@ class Source:
         if line == 0:
             before = before.removeprefix("\ufeff")  # a byte order mark takes bytes, but no column
         column = columns(before) + 1
-        byte = utf8_length(self.text[:offset])
+        byte = self._byte(line, offset)
         base = self.base
         first = line == 0
         return Pos(base.line + line, base.column + column - 1 if first else column, base.byte + byte)

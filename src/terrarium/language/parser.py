@@ -72,6 +72,7 @@ from terrarium.language.tokens import (
     IDENT,
     LESS,
     LESS_EQ,
+    MAX_COMPLAINTS,
     MINUS,
     NEWLINE,
     NOT_EQUAL,
@@ -153,6 +154,10 @@ class _TooDeep(Exception):
 
     def __init__(self, at: int) -> None:
         self.at = at
+
+
+class _Enough(Exception):
+    """Internal: stops parsing a file with more mistakes than anybody will read."""
 
 
 def number_value(text: str) -> Value | None:
@@ -313,6 +318,8 @@ class Parser:
             if kind == NEWLINE:
                 self.at += 1
             elif kind == IDENT:
+                if len(self.diagnostics) > MAX_COMPLAINTS:
+                    raise _Enough
                 item = self.item()
                 if item.__class__ is Block:
                     blocks.append(item)
@@ -1220,6 +1227,9 @@ class Parser:
         if not parts:
             at = self.ends[opening] if opening is not None else first
             parts = [templates.Text("", at, at)]
+        deep = templates.too_deep_at(parts, MAX_DEPTH // 2)
+        if deep is not None:
+            raise _TooDeep(deep)
         expressions, wrong, nested = templates.build(self.source, parts, self.starts[closing])
         self.diagnostics += wrong
         self.rise(height + 2 * nested + 1, first)
@@ -1437,8 +1447,9 @@ def parse_with_tokens(source: Source) -> tuple[File, list[Diagnostic], Tokens]:
     parser = Parser(tokens)
     try:
         body = parser.body(EOF)
-    except _TooDeep as deep:
-        parser.diagnostics.append(too_deep(source, deep.at))
+    except (_TooDeep, _Enough) as stop:
+        if isinstance(stop, _TooDeep):
+            parser.diagnostics.append(too_deep(source, stop.at))
         body = Body(source, 0, len(source.text), parser.root_attributes, tuple(parser.root_blocks))
     return File(source, body), diagnostics + parser.diagnostics, tokens
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.base.source import Source, columns
 from terrarium.language.nodes import Expression, Literal, Template, TemplateFor, TemplateIf
-from terrarium.language.tokens import SPACE
+from terrarium.language.tokens import MAX_COMPLAINTS, SPACE
 from terrarium.language.values import DYNAMIC_UNKNOWN, string
 
 _ESCAPE = re.compile(
@@ -61,8 +61,9 @@ def unescape(source: Source, start: int, end: int, quoted: bool) -> tuple[str, l
         else:
             detail = f'The symbol "{selector}" is not a valid escape sequence selector.'
             result = selector
-        place = source.range(start + match.start(), start + match.end())
-        diagnostics.append(error("Invalid escape sequence", detail, place))
+        if len(diagnostics) < MAX_COMPLAINTS:
+            place = source.range(start + match.start(), start + match.end())
+            diagnostics.append(error("Invalid escape sequence", detail, place))
         return result
 
     return _ESCAPE.sub(one, raw), diagnostics
@@ -175,6 +176,19 @@ class _Open:
     @property
     def current(self) -> list[Expression]:
         return self.items if self.otherwise is None else self.otherwise
+
+
+def too_deep_at(parts: list[Part], limit: int) -> int | None:
+    """Where directives are nested deeper than `limit`, or None."""
+    depth = 0
+    for part in parts:
+        if isinstance(part, If | For):
+            depth += 1
+            if depth > limit:
+                return part.start
+        elif isinstance(part, Marker) and part.name != "else":
+            depth -= depth > 0
+    return None
 
 
 def build(source: Source, parts: list[Part], end: int) -> tuple[list[Expression], list[Diagnostic], int]:
