@@ -119,7 +119,15 @@ _ALIASES = {
     "850": "ibm850", "cp852": "ibm852", "cp855": "ibm855", "cp858": "ibm00858", "cp860": "ibm860", "cp862": "ibm862",
     "cp863": "ibm863", "cp865": "ibm865", "cp866": "ibm866", "866": "ibm866", "cp037": "ibm037",
 }  # fmt: skip
-_NAMES = {"shift_jis": "Shift_JIS", "macintosh": "macintosh", "big5": "Big5", "ibm00858": "IBM00858"}
+_NAMES = {
+    **{
+        f"iso-8859-{n}": f"ISO_8859-{n}:{1988 if n in (3, 4, 5, 8) else 1989 if n == 9 else 1987}" for n in range(1, 10)
+    },
+    "shift_jis": "Shift_JIS",
+    "macintosh": "macintosh",
+    "big5": "Big5",
+    "ibm00858": "IBM00858",
+}
 
 
 def _shown(official: str) -> str:
@@ -140,7 +148,7 @@ def _decode_text(values: Sequence[Value], _: Type) -> Value:
     codec, official = _codec(values[1].data)
     data = bytes_of(values[0].data)
     if data is None:
-        message = f"the given value has an invalid base64 symbol at offset {bad_offset(values[0].data)}"
+        message = f"the given value is has an invalid base64 symbol at offset {bad_offset(values[0].data)}"
         raise ArgumentError(0, message)
     if official == "utf-16" and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         codec, data = ("utf-16-le" if data[:2] == b"\xff\xfe" else "utf-16-be"), data[2:]

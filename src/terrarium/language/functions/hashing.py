@@ -69,7 +69,7 @@ def _bcrypt(salt: Callable[[], bytes]) -> Callable[[Sequence[Value], Type], Valu
         if len(text) > 72:
             raise FunctionError("error occured generating password bcrypt: password length exceeds 72 bytes")
         if cost > 31:
-            why = f"crypto/bcrypt: cost {cost} is outside allowed inclusive range 4..31"
+            why = f"crypto/bcrypt: cost {cost} is outside allowed range (4,31)"
             raise FunctionError(f"error occured generating password {why}")
         rounds = 10 if cost < 4 else cost
         alphabet = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

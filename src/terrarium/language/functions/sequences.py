@@ -74,6 +74,10 @@ def _element_type(values: Sequence[Value]) -> Type:
     index = whole(values[1], prefix="invalid index: ")
     if not type.elements:
         raise FunctionError("cannot use element function with an empty list")
+    if index < 0 and index % len(type.elements):
+        # Only lists are counted from behind: for tuples Terraform 1.11 takes Go's remainder, which is negative.
+        remainder = index % len(type.elements) - len(type.elements)
+        raise FunctionError(f"panic in function implementation: runtime error: index out of range [{remainder}]")
     return type.elements[index % len(type.elements)]
 
 

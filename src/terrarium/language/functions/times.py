@@ -17,15 +17,25 @@ from terrarium.language.values import Unknown, Value
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A local time, its nanoseconds, and the zone's offset from UTC in minutes."""
+    """A local time, its nanoseconds, and the zone's offset from UTC in minutes.
+
+    Years from 0 to beyond 9999 are possible: `shift` years, a multiple of 400 so that weekdays stay, stand between
+    `local` and the real time.
+    """
 
     local: datetime
     nanoseconds: int
     offset: int
+    shift: int = 0
 
     @property
-    def instant(self) -> tuple[datetime, int]:
-        return self.local - timedelta(minutes=self.offset), self.nanoseconds
+    def year(self) -> int:
+        return self.local.year + self.shift
+
+    @property
+    def instant(self) -> tuple[int, timedelta, int]:
+        utc = self.local - timedelta(minutes=self.offset)
+        return utc.year + self.shift, utc - datetime(utc.year, 1, 1), self.nanoseconds
 
     def zone(self, colon: bool) -> str:
         hours, minutes = divmod(abs(self.offset), 60)
@@ -33,7 +43,7 @@ class Moment:
 
     def __str__(self) -> str:
         local = self.local
-        text = f"{local.year:04d}-{local.month:02d}-{local.day:02d}T"
+        text = f"{self.year:04d}-{local.month:02d}-{local.day:02d}T"
         return f"{text}{local:%H:%M:%S}{self.zone(True) if self.offset else 'Z'}"
 
 
@@ -65,8 +75,9 @@ def parse(text: str) -> Moment:
         raise BadTime("not a valid RFC3339 timestamp: minute must have exactly two digits")
     if int(second) > 59:
         raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(text[19:])} as second")
+    shift = -400 if int(year) < 400 else 2000 if int(year) > 9000 else 0
     try:
-        local = datetime(int(year) or 1, int(month), int(day), int(hour), int(minute), int(second))
+        local = datetime(int(year) - shift, int(month), int(day), int(hour), int(minute), int(second))
     except ValueError:
         raise BadTime("not a valid RFC3339 timestamp: day out of range") from None
     offset = 0
@@ -75,7 +86,7 @@ def parse(text: str) -> Moment:
         if hours >= 24 or minutes >= 60:
             raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(zone)} as UTC offset")
         offset = (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
-    return Moment(local, int((fraction or "0")[:9].ljust(9, "0")), offset)
+    return Moment(local, int((fraction or "0")[:9].ljust(9, "0")), offset, shift)
 
 
 def _why(text: str) -> str:
@@ -94,6 +105,8 @@ def _why(text: str) -> str:
             return f': found {quote(rest)} where "{literal}" is expected'
         if not rest:
             return f": end of string before {name}"
+        if name == "hour" and re.match(r"\d:", rest):
+            return ": hour must have exactly two digits"
         return f": cannot use {quote(rest)} as {name}"
     return f": extra text: {quote(text[at:])}"
 
@@ -137,7 +150,8 @@ def _time_add(values: Sequence[Value], _: Type) -> Value:
         raise FunctionError(str(wrong)) from None
     seconds, nanoseconds = divmod(moment.nanoseconds + duration(values[1].data), 10**9)
     try:
-        return Value(STRING, str(Moment(moment.local + timedelta(seconds=seconds), nanoseconds, moment.offset)))
+        local = moment.local + timedelta(seconds=seconds)
+        return Value(STRING, str(Moment(local, nanoseconds, moment.offset, moment.shift)))
     except OverflowError:
         raise FunctionError("the resulting year is out of range") from None
 
@@ -184,7 +198,7 @@ def _half(t: Moment) -> str:
 # letter: ({length: text}, what a wrong length is told)
 _VERBS: Mapping[str, tuple[Mapping[int, Callable[[Moment], str]], str]] = {
     "Y": (
-        {2: lambda t: f"{t.local.year % 100:02d}", 4: lambda t: f"{t.local.year:04d}"},
+        {2: lambda t: f"{t.year % 100:02d}", 4: lambda t: f"{t.year:04d}"},
         'year must either be "YY" or "YYYY"',
     ),
     "M": (

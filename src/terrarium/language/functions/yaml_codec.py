@@ -15,7 +15,7 @@ from terrarium.language.convert import convert
 from terrarium.language.functions.spec import Function, FunctionError, Parameter, parameters
 from terrarium.language.numbers import parse, to_text
 from terrarium.language.text import nfc, quote
-from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Object, Tuple, Type
+from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Object, Type
 from terrarium.language.values import (
     DYNAMIC_NULL,
     FALSE,
@@ -81,9 +81,10 @@ class _Reader:
 
     def alias(self, event: Any) -> Value:
         if event.anchor in self.pending:
-            raise FunctionError(f"cannot refer to anchor {quote(event.anchor)} from inside its own definition")
+            message = f"cannot refer to anchor {quote(event.anchor)} from inside its own definition"
+            raise FunctionError(_place(event.start_mark) + message)
         if event.anchor not in self.anchors:
-            raise FunctionError(f"reference to undefined anchor {quote(event.anchor)}")
+            raise FunctionError(f"{_place(event.start_mark)}reference to undefined anchor {quote(event.anchor)}")
         return self.anchors[event.anchor]
 
     def tag(self, event: Any, kind: str) -> None:
@@ -124,12 +125,9 @@ class _Reader:
 
     def merge(self, members: dict[str, Value]) -> None:
         value = self.node(next(self.events))
-        sources = value.data if isinstance(value.type, Tuple) else (value,)
-        where = " (from sequence)" if isinstance(value.type, Tuple) else ""
-        for source in sources:
-            if not isinstance(source.type, Object):
-                raise FunctionError(f"cannot merge {source.type.friendly()}{where} into mapping")
-            members.update(source.data)
+        if not isinstance(value.type, Object):
+            raise FunctionError(f"cannot merge {value.type.friendly()} into mapping")
+        members.update(value.data)
 
     def scalar(self, event: Any) -> Value:
         tag: str = event.tag or ""
@@ -203,8 +201,8 @@ def _timestamp(text: str) -> str | None:
 
 
 def _place(mark: Any) -> str:
-    """go-cty-yaml counts lines from 0 (but from 1 where the scanner fails) and columns from 1."""
-    return f"on line {mark.line}, column {mark.column + 1}: "
+    """go-cty-yaml counts lines from 0 (from 1 where the scanner fails), and names no place in the first."""
+    return f"on line {mark.line}, column {mark.column + 1}: " if mark.line else ""
 
 
 def _marked(wrong: Any) -> FunctionError:
@@ -212,7 +210,7 @@ def _marked(wrong: Any) -> FunctionError:
     what = getattr(wrong, "problem", None) or str(wrong)
     if mark is None:
         return FunctionError(what)
-    if type(wrong).__name__ == "ScannerError":
+    if type(wrong).__name__ == "ScannerError" and mark.line:
         return FunctionError(f"on line {mark.line + 1}, column {mark.column + 1}: {what}")
     return FunctionError(f"{_place(mark)}{what}")
 
@@ -229,7 +227,9 @@ def decode(text: str) -> Value:
         next(reader.events)  # the stream's start
         event = next(reader.events)
         if isinstance(event, yaml.StreamEndEvent):
-            raise FunctionError("on line 1, column 1: missing start of document")
+            raise FunctionError("missing start of document")
+        if event.version not in (None, (1, 1)):
+            raise FunctionError("found incompatible YAML document")
         try:
             value = reader.node(next(reader.events))
         except RecursionError:
