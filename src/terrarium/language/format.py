@@ -88,8 +88,29 @@ _TEMPLATE_AFTER: Final = frozenset((QUOTED_LIT, STRING_LIT, C_QUOTE, C_HEREDOC))
 
 # After these, or at the start, a minus is the sign of what follows and not a subtraction.
 _SIGN_AFTER: Final = frozenset(
-    (O_PAREN, O_BRACE, O_BRACK, EQUAL, COLON, COMMA, QUESTION, PLUS, STAR, SLASH, PERCENT, MINUS)
-    + (EQUAL_OP, NOT_EQUAL, GREATER, GREATER_EQ, LESS, LESS_EQ, AND, OR, BANG)
+    (
+        O_PAREN,
+        O_BRACE,
+        O_BRACK,
+        EQUAL,
+        COLON,
+        COMMA,
+        QUESTION,
+        PLUS,
+        STAR,
+        SLASH,
+        PERCENT,
+        MINUS,
+        EQUAL_OP,
+        NOT_EQUAL,
+        GREATER,
+        GREATER_EQ,
+        LESS,
+        LESS_EQ,
+        AND,
+        OR,
+        BANG,
+    )
 )
 
 _NONE: Final = -1

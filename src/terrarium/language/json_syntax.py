@@ -34,7 +34,9 @@ from terrarium.language.nodes import (
     TemplateWrap,
     TupleExpression,
 )
-from terrarium.language.parser import MAX_DEPTH, number_value, parse_template, too_deep
+from terrarium.language.parser import parse_template
+from terrarium.language.reading import MAX_DEPTH, too_deep
+from terrarium.language.step_parsing import number_value
 from terrarium.language.templates import normal
 from terrarium.language.types import NUMBER
 from terrarium.language.values import DYNAMIC_NULL, DYNAMIC_UNKNOWN, FALSE, TRUE, Value, string
@@ -595,7 +597,7 @@ class JsonBlock(Block):
         return self.source.range(self.type_start, self.type_end)
 
 
-# --- expressions -------------------------------------------------------------------------------------------------------
+# --- expressions ---------------------------------------------------------------------------------------------------
 
 
 def to_expression(source: Source, value: Item, diagnostics: list[Diagnostic]) -> Expression:
