@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import signal
 import sys
 import tempfile
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from terrarium.base.ids import Ids
     from terrarium.kube.apiserver.server import ApiServer
     from terrarium.kube.storage.contract import Storage
+    from terrarium.runtime.kubelet.manager import Kubelets
 
 COMPONENTS = ("controllers", "scheduler", "kubelet")
 
@@ -143,6 +143,8 @@ async def _serve(options: Options, folder: Path) -> None:
     from terrarium.kube.api.builtin import registry
     from terrarium.kube.apiserver.authentication import StaticTokens
     from terrarium.kube.apiserver.server import ApiServer, ServerConfig
+    from terrarium.runtime.kubelet.manager import Kubelets
+    from terrarium.runtime.simulated.runtime import SimulatedRuntime
 
     clock, ids = Clock(), Ids()
     config = ServerConfig(
@@ -155,6 +157,7 @@ async def _serve(options: Options, folder: Path) -> None:
         audit_log=options.audit_log,
     )
     tokens = [StaticTokens.read(options.token_file)] if options.token_file else []
+    kubelets = Kubelets(clock, ids, [SimulatedRuntime(clock, ids, folder / "runtime")], folder / "pods")
     async with AsyncExitStack() as stack:
         server = ApiServer(
             config,
@@ -163,12 +166,11 @@ async def _serve(options: Options, folder: Path) -> None:
             clock,
             ids,
             authenticators=tokens,
+            kubelet=kubelets,
         )
         await server.start()
         stack.push_async_callback(server.close)
-        for name in COMPONENTS:
-            if name in options.components:
-                await _start(name, server, clock, ids, options, folder, stack)
+        await _start_components(server, kubelets, clock, ids, options, stack)
         if options.kubeconfig is not None:
             _write(options.kubeconfig, server.admin_kubeconfig())
         print(f"The Kubernetes API is ready at {server.url}", file=sys.stderr)
@@ -193,46 +195,38 @@ def _storage(options: Options, folder: Path) -> Storage:
 
         return SqliteStorage(folder / "store.db")
     if options.storage == "etcd":
-        etcd = _part("terrarium.kube.storage.etcd", "etcd storage")
-        storage: Storage = etcd.EtcdStorage()
-        return storage
+        raise Failure("storage in etcd is not supported yet", "Use --storage sqlite or memory.")
     from terrarium.kube.storage.memory import MemoryStorage
 
     return MemoryStorage()
 
 
-def _part(module: str, what: str) -> Any:
-    """A module that may be missing in this installation."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise Failure(f"{what} can't run: this installation has no module {error.name}") from error
-
-
-async def _start(
-    name: str, server: ApiServer, clock: Clock, ids: Ids, options: Options, folder: Path, stack: AsyncExitStack
+async def _start_components(
+    server: ApiServer, kubelets: Kubelets, clock: Clock, ids: Ids, options: Options, stack: AsyncExitStack
 ) -> None:
-    """Starts a component beside the server; it is closed before the server is."""
-    part: Any
-    if name == "controllers":
-        module = _part("terrarium.kube.controllers.manager", name)
-        part = module.ControllerManager(server.client(), clock, ids, module.Options(root_ca=server.ca.decode()))
-    elif name == "scheduler":
-        module = _part("terrarium.kube.scheduler.server", name)
+    """Starts what shall run beside the server; each is closed before the server is."""
+    wanted = options.components
+    if "controllers" in wanted:
+        from terrarium.kube.controllers.manager import ControllerManager
+        from terrarium.kube.controllers.manager import Options as ManagerOptions
+
+        controllers = ControllerManager(server.client(), clock, ids, ManagerOptions(root_ca=server.ca.decode()))
+        await controllers.start()
+        stack.push_async_callback(controllers.close)
+    if "scheduler" in wanted:
+        from terrarium.kube.scheduler.server import Scheduler
+
         user = server.client("system:kube-scheduler")
-        part = module.Scheduler(user, clock, ids, _scheduler_config(options.scheduler_config))
-    else:
-        kubelets = _part("terrarium.runtime.kubelet.manager", name)
-        runtime = _part("terrarium.runtime.simulated.runtime", name)
-        runtimes = [runtime.SimulatedRuntime(clock, ids, folder / "runtime")]
-        part = kubelets.Kubelets(clock, ids, runtimes, folder / "pods")
-        server.use_kubelet(part)
-    await (part.start(server.client()) if name == "kubelet" else part.start())
-    stack.push_async_callback(part.close)
-    if name == "kubelet":
-        nodes = _part("terrarium.runtime.kubelet.nodes", name)
+        scheduler = Scheduler(user, clock, ids, _scheduler_config(options.scheduler_config))
+        await scheduler.start()
+        stack.push_async_callback(scheduler.close)
+    if "kubelet" in wanted:
+        from terrarium.runtime.kubelet.nodes import NodeSpec
+
+        await kubelets.start(server.client())
+        stack.push_async_callback(kubelets.close)
         for number in range(1, options.nodes + 1):
-            await part.add_node(nodes.NodeSpec(f"node-{number}", address=f"10.0.0.{number}"))
+            await kubelets.add_node(NodeSpec(f"node-{number}", address=f"10.0.0.{number}"))
 
 
 def _scheduler_config(path: Path | None) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Cluster:
         ids: Ids,
         eks: EksService,
         view: CloudView,
-        hosts: frozenset[str],
+        hosts: Callable[[], frozenset[str]],
     ) -> None:
         self.record = record
         self.folder = folder
@@ -84,7 +84,7 @@ class Cluster:
             registry(config.minor),
             clock,
             ids,
-            authenticators=[EksTokens(eks.ground, record.id, lambda: hosts)],
+            authenticators=[EksTokens(eks.ground, record.id, hosts)],
             authorizers=[AccessPolicies(eks.ground, record.id)],
             admission=self.fargate.admission,
             kubelet=self.kubelets,
@@ -165,7 +165,7 @@ class Clusters:
             home = self._home(record.id)
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             assert self._eks is not None
-            cluster = Cluster(home, record, self._clock, self._ids, self._eks, self._view, self.hosts)
+            cluster = Cluster(home, record, self._clock, self._ids, self._eks, self._view, lambda: self.hosts)
             address = await cluster.start()
             self._running[record.id] = cluster
             return address

@@ -53,7 +53,7 @@ def load(folder: Path) -> Settings | None:
             f"{path} is not readable as JSON", "Restore it, or start anew with: terrarium reset"
         ) from None
     known = {f.name: f.type for f in fields(Settings)}
-    types = {"str": str, "int": int, "float": (int, float)}
+    types: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BrokenWorld(f"{path} is of a format which this version of Terrarium does not know")
     bad = [n for n, t in known.items() if not isinstance(data.get(n), types[str(t)])]

@@ -88,19 +88,19 @@ class World:
         settings.aws_port = settings.aws_port if options.aws_port is None else options.aws_port
         settings.console_port = settings.console_port if options.console_port is None else options.console_port
         self.clock = Clock(Pace(settings.pace), settings.ahead)
+        (folder / "aws").mkdir(exist_ok=True, mode=0o700)
         ids = Ids()
 
         self.aws = AwsEndpoint(folder / "aws", self.clock, ids, account=settings.account, region=settings.region)
         self.clusters = Clusters(folder, self.clock, ids, self.aws.view)
-        self.eks = EksService(
-            self.aws.records, self.aws.view, self.clusters, self.clock, ids, settings.account
-        )
+        self.eks = EksService(self.aws.records, self.aws.view, self.clusters, self.clock, ids, settings.account)
         self.clusters.join(self.eks)
         self.aws.add(self.eks)
         closers.push_async_callback(self.clusters.close)
         closers.push_async_callback(self.aws.close)
         await self.aws.start(HOST, settings.aws_port)
         settings.aws_port = int(self.aws.url.rpartition(":")[2])
+        self.clusters.hosts = frozenset((f"{HOST}:{settings.aws_port}", f"localhost:{settings.aws_port}"))
         settings.console_port = await self._start_console(settings.console_port)
         settings.save(folder)
         if not (folder / "kubeconfig").exists():
@@ -116,7 +116,6 @@ class World:
         folder = self.folder
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (folder / "aws").mkdir(exist_ok=True, mode=0o700)
             lock = FileLock(folder / "lock").acquire(f"process {os.getpid()}")
         except Locked as locked:
             raise Failure(
@@ -204,7 +203,7 @@ class World:
         return {
             "AWS_ENDPOINT_URL": self.aws.url,
             "AWS_ACCESS_KEY_ID": admin.access_key,
-            "AWS_SECRET_ACCESS_KEY": admin.secret_key,
+            "AWS_SECRET_ACCESS_KEY": admin.secret,
             "AWS_REGION": self.settings.region,
             "AWS_DEFAULT_REGION": self.settings.region,
             "KUBECONFIG": str(self.folder / "kubeconfig"),

@@ -115,7 +115,7 @@ class ApiServer:
         )
         self._discovery = Discovery(registry, f"{config.host}:0")
         self.metrics = Metrics()
-        streams = self._streams = Streams(self.api, kubelet)
+        streams = Streams(self.api, kubelet)
         self.app = App(
             self.api,
             authentication,
@@ -134,10 +134,6 @@ class ApiServer:
             self.metrics,
         )
         self._door = Door(self.api)
-
-    def use_kubelet(self, kubelet: KubeletDoor) -> None:
-        """Where pods' logs and streams come from; for kubelets that are built on this server's client."""
-        self._streams.use(kubelet)
 
     @property
     def port(self) -> int:

@@ -12,7 +12,7 @@ from terrarium.kube.apiserver import errors, remote
 from terrarium.kube.apiserver.api import Api, Target
 from terrarium.kube.apiserver.handlers import Special
 from terrarium.kube.apiserver.messages import Receive, Reply, Request, Send
-from terrarium.kube.apiserver.requests import Info
+from terrarium.kube.apiserver.requests import Info, flag
 from terrarium.kube.apiserver.resources import Call
 from terrarium.kube.client.contract import ApiError
 
@@ -56,10 +56,6 @@ class Streams:
 
     def __init__(self, api: Api, kubelet: KubeletDoor | None) -> None:
         self._api = api
-        self._kubelet = kubelet
-
-    def use(self, kubelet: KubeletDoor) -> None:
-        """Kubelets need the server's client, so they may come after it."""
         self._kubelet = kubelet
 
     def specials(self) -> dict[tuple[str, str], Special]:
@@ -279,7 +275,7 @@ def _refusal(refusal: KubeletRefusal) -> ApiError:
 
 
 def _flag(info: Info, name: str) -> bool:
-    return info.first(name).lower() in ("1", "true", "t")
+    return flag(info.query, name)
 
 
 def _with_container(options: LogOptions, container: str) -> LogOptions:
