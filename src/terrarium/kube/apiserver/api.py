@@ -110,9 +110,10 @@ class Api:
     async def list(self, target: Target, options: lists.ListOptions) -> lists.Listing:
         return await lists.run(self.resources, target.kind, target.namespace, options)
 
-    def watch(self, target: Target, labels: str, fields: str, revision: str) -> Watching:
+    def watch(self, target: Target, labels: str, fields: str, revision: str, initial: bool | None = None) -> Watching:
+        """`initial`: whether to begin with what there is; None leaves it to the revision."""
         selection = lists.select(target.kind, labels, fields)
-        return Watching(self.resources, target.kind, target.namespace, selection, revision)
+        return Watching(self.resources, target.kind, target.namespace, selection, revision, initial)
 
     # Writing
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from terrarium.base.clock import rfc3339
 from terrarium.kube.api.kinds import Obj
-from terrarium.kube.apiserver import rbac as rbac_rules
 from terrarium.kube.apiserver.authorization import Union
-from terrarium.kube.apiserver.rbac import Rbac
+from terrarium.kube.apiserver.escalation import Escalation
+from terrarium.kube.apiserver.rbac import GROUP, Rbac
 from terrarium.kube.apiserver.resources import Behaviour, Call, Resources
 from terrarium.kube.apiserver.services import Allocator, Services
 
@@ -35,19 +35,6 @@ class Namespaces(Behaviour):
         return end
 
 
-class Rules(Behaviour):
-    """Roles and bindings: the authoriser's picture follows every write."""
-
-    def __init__(self, rbac: Rbac) -> None:
-        self._rbac = rbac
-
-    async def written(self, obj: Obj, old: Obj | None) -> None:
-        self._rbac.changed()
-
-    async def removed(self, obj: Obj) -> None:
-        self._rbac.changed()
-
-
 def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: Allocator) -> dict[str, Behaviour]:
     """By resource. Kinds that the registry lacks are left out."""
     made: dict[str, Behaviour] = {"namespaces": Namespaces(resources)}
@@ -55,5 +42,7 @@ def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: A
     if services is not None:
         made["services"] = Services(allocator, services)
     for plural in Rbac.KINDS:
-        made[f"{plural}.{rbac_rules.GROUP}"] = Rules(rbac)
+        kind = resources.registry.resource(GROUP, "v1", plural)
+        if kind is not None:
+            made[kind.resource] = Escalation(kind, rbac, authorizer)
     return made

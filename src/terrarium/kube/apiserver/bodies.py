@@ -138,4 +138,5 @@ def encode(value: Obj, form: Form) -> tuple[bytes, str]:
 
 
 def encode_json(value: Any, pretty: bool = False) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2) if pretty else orjson.dumps(value)
+    """Compact JSON ends with a newline, pretty JSON does not."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 if pretty else orjson.OPT_APPEND_NEWLINE)

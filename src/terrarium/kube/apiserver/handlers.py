@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from terrarium.kube.apiserver.api import Api, Patch, Target, strict
 from terrarium.kube.apiserver.messages import Reply, Request
 from terrarium.kube.apiserver.negotiate import JSON, PROTOBUF, Form
 from terrarium.kube.apiserver.records import Record
+from terrarium.kube.apiserver.requests import flag
 from terrarium.kube.apiserver.resources import Call, DeleteOptions
 from terrarium.kube.apiserver.watches import Change, Watching
 from terrarium.kube.client.contract import ApiError, PatchType
@@ -26,6 +29,13 @@ PATCHES: dict[str, PatchType] = {
     "application/apply-patch+yaml": "apply",
 }
 _MANAGER_LIMIT = 128
+_WATCH_LIST_SINCE = 34
+"""The minor version from which watches may begin with initial events."""
+DEPRECATED = {
+    ("", "endpoints"): (33, "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+    ("", "componentstatuses"): (19, "v1 ComponentStatus is deprecated in v1.19+"),
+}
+"""What is said with every answer, from which minor version on."""
 _WATCH_SECONDS = 1800
 _BOOKMARK_SECONDS = 60
 Special = Callable[[Request, Target], Awaitable[Reply]]
@@ -62,6 +72,9 @@ class Handlers:
         if info.verb in ("update", "patch") and not target.name:
             raise errors.method_not_allowed()
         self._api.check_verb(target, info.verb)
+        since, text = DEPRECATED.get((target.kind.group_version.group, target.kind.plural), (0, ""))
+        if text and self._api.resources.minor >= since:
+            request.warnings.append(text)
         special = self._specials.get((target.kind.resource, target.subresource)) if target.subresource else None
         return await (special or handler)(request, target)
 
@@ -131,8 +144,14 @@ class Handlers:
     def _form(self, request: Request, target: Target, *, shapes: bool = True) -> Form:
         custom = not target.kind.schema
         offered = (JSON, negotiate.YAML) if custom and not target.subresource else negotiate.MEDIA
+        listed = request.info.verb in ("list", "watch", "deletecollection") and "watch" in target.kind.verbs
         return negotiate.choose(
-            request.headers.get("accept"), request.info.query, request.agent, offered=offered, shapes=shapes
+            request.headers.get("accept"),
+            request.info.query,
+            request.agent,
+            offered=offered,
+            shapes=shapes,
+            named=(*offered, *negotiate.STREAMS[: len(offered) - 1]) if listed else (),
         )
 
     async def _object(self, request: Request, target: Target, call: Call) -> Obj:
@@ -196,10 +215,10 @@ class Handlers:
             raise errors.status(
                 406,
                 "NotAcceptable",
-                f"only the following media types are accepted: {', '.join(negotiate.MEDIA)}",
+                f"you requested {form.shape}, but the requested object is not a list (*{_go_name(kind)})",
             )
         elif form.media == JSON and not form.pretty and record.entry.revision:
-            return Reply(code, record.json(kind))
+            return Reply(code, record.json(kind) + b"\n")
         else:
             value = record.obj(kind) if record.entry.revision else record.stored
         body, content_type = bodies.encode(value, form)
@@ -260,22 +279,10 @@ class Handlers:
             info.first("resourceVersionMatch"),
         )
         if info.first("sendInitialEvents"):
-            self._refuse_initial_events(info.verb)
-        if target_name := info.name:
-            options = lists.ListOptions(
-                options.labels, f"metadata.name={target_name}", 0, "", options.revision, options.match
-            )
+            options = dataclasses.replace(options, initial_events=flag(info.query, "sendInitialEvents"))
+        if info.name:
+            options = dataclasses.replace(options, fields=f"metadata.name={info.name}", limit=0, next="")
         return options
-
-    def _refuse_initial_events(self, verb: str) -> None:
-        why = (
-            "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
-            if verb == "watch"
-            else "sendInitialEvents is forbidden for list"
-        )
-        raise errors.invalid_options(
-            "ListOptions", [FieldError("FieldValueForbidden", "sendInitialEvents", f"Forbidden: {why}")]
-        )
 
     async def _list(self, request: Request, target: Target) -> Reply:
         form = self._form(request, target)
@@ -304,7 +311,7 @@ class Handlers:
             raise errors.status(
                 406,
                 "NotAcceptable",
-                f"only the following media types are accepted: {', '.join(negotiate.MEDIA)}",
+                f"you requested {form.shape}, but the requested object is a list (*{_go_name(kind)}List)",
             )
         else:
             items = [
@@ -322,7 +329,11 @@ class Handlers:
     async def _watch(self, request: Request, target: Target) -> Reply:
         form = self._form(request, target)
         options = self._list_options(request)
-        lists.check(lists.ListOptions(revision=options.revision, match=options.match, next=options.next))
+        lists.check_watch(options, watch_list=self._api.resources.minor >= _WATCH_LIST_SINCE)
+        if form.media == negotiate.YAML or (form.shape == "Table" and options.initial_events):
+            raise errors.status(
+                406, "NotAcceptable", f"only the following media types are accepted: {', '.join(negotiate.MEDIA)}"
+            )
         info = request.info
         timeout = info.first("timeoutSeconds")
         try:
@@ -330,20 +341,22 @@ class Handlers:
         except ValueError:
             raise errors.bad_request(f"strconv.ParseInt: parsing {quote(timeout)}: invalid syntax") from None
         try:
-            watching = self._api.watch(target, options.labels, options.fields, options.revision)
+            watching = self._api.watch(target, options.labels, options.fields, options.revision, options.initial_events)
         except ValueError as wrong:
             raise errors.bare_500(str(wrong)) from None
         include = info.first("includeObject")
         if form.shape == "Table" and include not in ("", "None", "Metadata", "Object"):
             raise errors.bad_request(f"unrecognized includeObject value: {quote(include)}")
-        bookmarks = info.first("allowWatchBookmarks").lower() in ("1", "true", "t")
+        bookmarks = flag(info.query, "allowWatchBookmarks")
         encoder = Events(self, request, target.kind, form)
-        stream = self._stream(watching, encoder, seconds or _WATCH_SECONDS, bookmarks)
+        marked = bookmarks and bool(options.initial_events)
+        stream = self._stream(watching, encoder, seconds or _WATCH_SECONDS, bookmarks, marked)
         return Reply(200, b"", negotiate.STREAM[form.media], stream=stream)
 
     async def _stream(
-        self, watching: Watching, encoder: Events, seconds: float, bookmarks: bool
+        self, watching: Watching, encoder: Events, seconds: float, bookmarks: bool, marked: bool
     ) -> AsyncIterator[bytes]:
+        """`marked`: a bookmark tells where the initial events end."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         # Real servers send the last bookmark shortly before the end, so that a client goes on from there.
@@ -353,6 +366,8 @@ class Handlers:
             initial = await watching.first()
             if initial:
                 yield b"".join(encoder.change(change) for change in initial)
+            if marked:
+                yield encoder.bookmark(watching.revision, ends_list=True)
             while True:
                 now = loop.time()
                 if now >= end:
@@ -410,7 +425,7 @@ class Handlers:
                 decoded = orjson.loads(body)
             except ValueError:
                 raise errors.bad_request(f"error decoding patch: {bodies.json_fault(body)}") from None
-        force = request.info.first("force").lower() in ("1", "true", "t")
+        force = flag(request.info.query, "force")
         code, record = await self._api.patch(target, Patch(kind, decoded, force), call)
         return self._reply(request, target, record, form, code)
 
@@ -451,7 +466,7 @@ class Handlers:
             if "propagationPolicy" in query:
                 found["propagationPolicy"] = query["propagationPolicy"][0]
             if "orphanDependents" in query:
-                found["orphanDependents"] = query["orphanDependents"][0].lower() in ("1", "true", "t")
+                found["orphanDependents"] = flag(query, "orphanDependents")
             if "dryRun" in query:
                 found["dryRun"] = query["dryRun"]
         _check_delete(found)
@@ -544,8 +559,15 @@ class Events:
         self._columns = False
         return table
 
-    def bookmark(self, revision: int) -> bytes:
+    def bookmark(self, revision: int, *, ends_list: bool = False) -> bytes:
         meta: Obj = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if ends_list:
+            gv = self._kind.group_version
+            blueprint = f'{{"kind":"{self._kind.kind}List","apiVersion":"{gv}","metadata":{{}},"items":null}}\n'
+            meta["annotations"] = {
+                "k8s.io/initial-events-end": "true",
+                "kubernetes.io/initial-events-list-blueprint": base64.b64encode(blueprint.encode()).decode(),
+            }
         obj: Obj = {"kind": self._kind.kind, "apiVersion": str(self._kind.group_version), "metadata": meta}
         schema = self._kind.schema
         if schema:
@@ -582,7 +604,7 @@ def list_json(kind: Kind, listing: lists.Listing, meta: Obj) -> bytes:
         + orjson.dumps(meta)
         + b',"items":['
         + b",".join(items)
-        + b"]}"
+        + b"]}\n"
     )
 
 
@@ -592,6 +614,11 @@ def _partial(obj: Obj, form: Form) -> Obj:
         "apiVersion": f"meta.k8s.io/{form.version}",
         "metadata": obj.get("metadata", {}),
     }
+
+
+def _go_name(kind: Kind) -> str:
+    """How Go prints the internal type: `core.ConfigMap`."""
+    return f"{kind.group_version.group.partition('.')[0] or 'core'}.{kind.kind}"
 
 
 def _version(api_version: str) -> str:
@@ -625,7 +652,7 @@ def _check_delete(options: Obj) -> None:
             FieldError(
                 "FieldValueNotSupported",
                 "propagationPolicy",
-                f'Unsupported value: {quote(policy)}: supported values: "Background", "Foreground", "Orphan", "nil"',
+                f'Unsupported value: {quote(policy)}: supported values: "Foreground", "Background", "Orphan", "nil"',
             )
         )
     if policy and options.get("orphanDependents") is not None:

@@ -19,6 +19,18 @@ from terrarium.base.diagnostics import Failure
 from terrarium.kube.apiserver.messages import Receive, Scope, Send
 from terrarium.kube.apiserver.pki import peer_user
 
+_METHODS = frozenset(
+    m.encode() for m in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+)
+_STATUS = (
+    b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server does not allow this method '
+    b'on the requested resource","reason":"MethodNotAllowed","details":{},"code":405}\n'
+)
+_NOT_ALLOWED = (
+    b"HTTP/1.1 405 Method Not Allowed\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s"
+    % (len(_STATUS), _STATUS)
+)
+
 
 class _Peer:
     """The application as seen from one connection."""
@@ -77,6 +89,16 @@ class _Http(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app = _Peer(self.app, transport, self._take)
+
+    def data_received(self, data: bytes) -> None:
+        method = data.partition(b" ")[0]
+        first = getattr(self, "cycle", None) is None
+        if first and method.isalpha() and method.isupper() and method not in _METHODS and len(method) < 20:
+            # The parser knows no such method; the API has an answer to any.
+            self.transport.write(_NOT_ALLOWED)
+            self.transport.close()
+            return
+        super().data_received(data)
 
     def _take(self, headers: dict[str, str]) -> Taken:
         """Answers an upgrade and hands the connection over: SPDY, which ASGI has no word for."""

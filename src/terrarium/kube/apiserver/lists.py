@@ -54,6 +54,8 @@ class ListOptions:
     next: str = ""
     revision: str = ""
     match: str = ""
+    initial_events: bool | None = None
+    """sendInitialEvents of a watch; None where it is not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def select(kind: Kind, labels: str, fields: str) -> Selection:
 
 
 def check(options: ListOptions) -> None:
-    """Refuses options that contradict each other (422), as `ValidateListOptions` does."""
+    """Refuses options of a list that contradict each other (422), as `ValidateListOptions` does."""
     found: list[FieldError] = []
 
     def forbid(text: str) -> None:
@@ -94,7 +96,47 @@ def check(options: ListOptions) -> None:
                 )
             )
         if options.match == "Exact" and options.revision == "0":
-            forbid('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"')
+            forbid('resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
+    if options.initial_events is not None:
+        found.append(
+            FieldError("FieldValueForbidden", "sendInitialEvents", "Forbidden: sendInitialEvents is forbidden for list")
+        )
+    if found:
+        raise errors.invalid_options("ListOptions", found)
+
+
+def check_watch(options: ListOptions, *, watch_list: bool) -> None:
+    """The same for a watch. `watch_list`: whether initial events may be asked for (on by default from 1.34)."""
+    found: list[FieldError] = []
+
+    def forbid(field: str, text: str) -> None:
+        found.append(FieldError("FieldValueForbidden", field, f"Forbidden: {text}"))
+
+    match = options.match
+    if options.initial_events is not None:
+        if match != "NotOlderThan":
+            forbid("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+        if not watch_list:
+            forbid(
+                "sendInitialEvents",
+                "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+            )
+    if match:
+        if options.initial_events is None:
+            forbid(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )
+        if match != "NotOlderThan":
+            found.append(
+                FieldError(
+                    "FieldValueNotSupported",
+                    "resourceVersionMatch",
+                    f'Unsupported value: {quote(match)}: supported values: "NotOlderThan"',
+                )
+            )
+        if options.next:
+            forbid("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
     if found:
         raise errors.invalid_options("ListOptions", found)
 
@@ -140,7 +182,7 @@ def decode_token(token: str) -> tuple[int, str]:
         raise wrong(_json_fault(data)) from None
     version = found.get("v", "")
     if version != _TOKEN_VERSION:
-        raise wrong(f"server does not recognize this encoded version {quote(str(version))}")
+        raise wrong(f"server does not recognize this encoded version {version}")
     revision, start = found.get("rv", 0), found.get("start", "")
     if not isinstance(revision, int) or revision == 0:
         raise wrong(f"incorrect encoded start resourceVersion (version {_TOKEN_VERSION})")

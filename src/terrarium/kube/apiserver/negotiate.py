@@ -13,6 +13,7 @@ from terrarium.kube.client.contract import ApiError
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 MEDIA = (JSON, YAML, PROTOBUF)
+STREAMS = (JSON + ";stream=watch", PROTOBUF + ";stream=watch")
 STREAM = {JSON: JSON, PROTOBUF: PROTOBUF + ";stream=watch", YAML: YAML}
 _BROWSERS = ("curl", "Wget", "Mozilla/5.0")
 _FORMS = {
@@ -63,8 +64,9 @@ def choose(
     *,
     offered: Sequence[str] = MEDIA,
     shapes: bool = True,
+    named: Sequence[str] = (),
 ) -> Form:
-    """The form of an answer; 406 as `ApiError` when none fits."""
+    """The form of an answer; 406 as `ApiError` when none fits. `named` is what that says is offered."""
     pretty = _pretty(query, agent)
     if not accept or not accept.strip():
         return Form(JSON, pretty=pretty)
@@ -83,7 +85,7 @@ def choose(
         return Form(media, pretty=pretty or parameters.get("pretty") == "1")
     if known:
         raise _not_acceptable(offered)
-    message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(offered)}"
+    message = f"406: Not Acceptable\n\nAvailable representations: {', '.join(named or offered)}"
     raise errors.status(406, "NotAcceptable", message, {})
 
 

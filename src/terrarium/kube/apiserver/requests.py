@@ -41,16 +41,17 @@ class Info:
 
 def parse_query(raw: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for key, value in parse_qsl(raw, keep_blank_values=True):
+    # Go drops what has a semicolon in it, since that once separated parameters too.
+    clean = "&".join(part for part in raw.split("&") if ";" not in part) if ";" in raw else raw
+    for key, value in parse_qsl(clean, keep_blank_values=True):
         found.setdefault(key, []).append(value)
     return found
 
 
-def wants_watch(query: Query) -> bool:
-    """`watch` without a value is a yes; `false`, `0` and their like are a no."""
-    if "watch" not in query:
-        return False
-    return query["watch"][0].lower() not in ("0", "f", "false", "n", "no")
+def flag(query: Query, name: str) -> bool:
+    """A boolean parameter as the API reads it: anything but `false` and `0` is a yes, even nothing."""
+    values = query.get(name) or ("false",)
+    return values[0].lower() not in ("false", "0")
 
 
 def parse(method: str, path: str, query: Query) -> Info:
@@ -79,11 +80,11 @@ def parse(method: str, path: str, query: Query) -> Info:
     tail = tuple(rest[3:])
     if not name:
         if verb == "get" and method != "HEAD":
-            verb = "watch" if wants_watch(query) else "list"
+            verb = "watch" if flag(query, "watch") else "list"
         elif verb == "get":
             verb = "list"
         elif verb == "delete":
             verb = "deletecollection"
-    elif verb == "get" and wants_watch(query) and not subresource:
+    elif verb == "get" and flag(query, "watch") and not subresource:
         verb = "watch"
     return Info(method, path, query, verb, group, version, resource, namespace, name, subresource, tail)

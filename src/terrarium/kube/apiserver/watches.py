@@ -38,12 +38,21 @@ class Watching:
     Ends with `ApiError` 410 when the revision is too old, or when the reader was too slow.
     """
 
-    def __init__(self, resources: Resources, kind: Kind, namespace: str, selection: Selection, revision: str) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        kind: Kind,
+        namespace: str,
+        selection: Selection,
+        revision: str,
+        initial: bool | None = None,
+    ) -> None:
         self.kind = kind
         self._resources = resources
         self._selection = selection
         self._prefix = resources.prefix(kind, namespace if kind.namespaced else "")
         self._from = parse_revision(revision)
+        self._initial = self._from == 0 if initial is None else initial
         self.revision = self._from
         self._source: AsyncIterator[object] | None = None
 
@@ -51,7 +60,7 @@ class Watching:
         """Opens the watch and gives what it begins with. `ApiError` 410 when the revision is too old."""
         storage = self._resources.storage
         initial: list[Change] = []
-        if self._from == 0:
+        if self._initial:
             # The watch is opened at the list's revision, and no write can come between: reads are from memory.
             page = await storage.list(self._prefix)
             self.revision = page.revision
@@ -61,7 +70,7 @@ class Watching:
                     initial.append(Change("ADDED", record, entry.revision))
             since = page.revision
         else:
-            since = self._from
+            since = self._from or storage.revision
         try:
             self._source = storage.watch(self._prefix, since)
         except Compacted as gone:
