@@ -15,7 +15,15 @@ _REGISTRY = "registry.terraform.io/hashicorp/"
 
 # name -> (version whose behaviour is followed, module with `create() -> Provider`)
 _BUILTIN = {
+    "archive": ("2.8.0", "terrarium.providers.archive"),
     "aws": ("5.100.0", "terrarium.providers.aws.provider"),
+    "cloudinit": ("2.4.0", "terrarium.providers.cloudinit"),
+    "external": ("2.4.0", "terrarium.providers.external"),
+    "http": ("3.6.0", "terrarium.providers.http"),
+    "local": ("2.9.0", "terrarium.providers.local"),
+    "null": ("3.3.1", "terrarium.providers.null"),
+    "random": ("3.9.0", "terrarium.providers.random"),
+    "time": ("0.14.2", "terrarium.providers.times"),
 }
 
 

@@ -19,31 +19,10 @@ from typing import Any
 import orjson
 
 from terrarium.engine.provider import Attribute, Block, NestedBlock, Nesting, Parameter, Schema, Signature
-from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
+from terrarium.providers.framework import type_of
 
 Spec = Mapping[str, Any]
 """A block of the table as it was read."""
-
-_PRIMITIVES = {"string": STRING, "number": NUMBER, "bool": BOOL, "dynamic": DYNAMIC}
-
-
-def type_of(spec: Any) -> Type:
-    """A type in Terraform's JSON notation."""
-    if isinstance(spec, str):
-        return _PRIMITIVES[spec]
-    kind, inner = spec[0], spec[1]
-    match kind:
-        case "list":
-            return List(type_of(inner))
-        case "set":
-            return Set(type_of(inner))
-        case "map":
-            return Map(type_of(inner))
-        case "tuple":
-            return Tuple(tuple(type_of(t) for t in inner))
-        case "object":
-            return Object({name: type_of(t) for name, t in inner.items()})
-    raise ValueError(f"no type: {spec!r}")
 
 
 def block_of(spec: Spec) -> Block:
