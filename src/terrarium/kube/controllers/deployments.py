@@ -107,7 +107,7 @@ class Round:
     async def run(self) -> float | None:
         if o.deleting(self.deployment):
             await self._report_counts()
-        return None
+            return None
         await self._note_pause()
         if self.deployment["spec"].get("paused") or await self._size_changed():
             await self._follow_size()

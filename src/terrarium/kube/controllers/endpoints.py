@@ -184,7 +184,7 @@ class Triggers:
         before = self._known.get(key)
         self._known[key] = (made, times)
         if before is None:
-            return min([made, *filter(None, times.values())])
+            return min([str(made), *filter(None, times.values())])
         found = [t for n, t in times.items() if t and before[1].get(n) != t]
         if before[0] != made:
             found.append(made)

@@ -289,12 +289,9 @@ def counts(deployment: Obj, sets: Sequence[Obj], new: Obj | None, now: str) -> d
 
 def complete(deployment: Obj, status: Mapping[str, Any]) -> bool:
     wanted = replicas(deployment)
-    return (
-        status.get("updatedReplicas", 0) == wanted
-        and status.get("replicas", 0) == wanted
-        and status.get("availableReplicas", 0) == wanted
-        and int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
-    )
+    return all(status.get(k, 0) == wanted for k in ("updatedReplicas", "replicas", "availableReplicas")) and int(
+        status.get("observedGeneration", 0)
+    ) >= int(deployment["metadata"].get("generation", 0))
 
 
 def progressing(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

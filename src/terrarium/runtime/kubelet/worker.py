@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -556,7 +556,7 @@ class Worker:
 
     async def _send(self, status: dict[str, Any]) -> None:
         meta = self.pod["metadata"]
-        patch = {"metadata": {"uid": self.uid}, "status": status}
+        patch = {"metadata": {"uid": self.uid}, "status": {**status, "conditions": self._cleared(status["conditions"])}}
         try:
             written = await self.node.client.patch(
                 PODS, meta["name"], patch, meta["namespace"], type="strategic", subresource="status"
@@ -574,6 +574,14 @@ class Worker:
         self._sent = status
         if written["metadata"]["uid"] == self.uid:
             self.update(written)
+
+    def _cleared(self, conditions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Lists merge by type: a reason that no longer holds must be taken out by name."""
+        before = {c["type"]: c for c in (self.pod.get("status") or {}).get("conditions") or ()}
+        return [
+            {**dict.fromkeys(k for k in ("reason", "message") if k in before.get(c["type"], {})), **c}
+            for c in conditions
+        ]
 
     async def _settled(self) -> None:
         while self._reporting:
