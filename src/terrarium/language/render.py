@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 DEFAULT_WIDTH: Final = 78
 """How wide Terraform takes what is no terminal to be."""
 
+MAX_SNIPPET: Final = 1 << 14
+"""Bytes of source code in a message."""
+
 _CODES: Final = {
     "bold": "1",
     "red": "31",
@@ -185,6 +188,11 @@ class Renderer:
         code = b"\n".join(lines)
         offset = highlight.start.byte - begin
         until = offset + highlight.end.byte - highlight.start.byte
+        if len(code) > MAX_SNIPPET:
+            # A line of a megabyte is no snippet: show what is around the place.
+            cut = min(max(offset - MAX_SNIPPET // 2, 0), len(code) - MAX_SNIPPET)
+            code = code[cut : cut + MAX_SNIPPET]
+            offset, until = offset - cut, until - cut
         return {
             "context": self.context(highlight.filename, highlight.start.byte - 1) or None,
             "code": code.decode("utf-8", "replace"),
