@@ -8,9 +8,9 @@ loopback, and answers only requests whose Host is loopback too, so that no forei
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.applications import Starlette
@@ -21,54 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-
-@dataclass(frozen=True, slots=True)
-class PodView:
-    namespace: str
-    name: str
-    phase: str
-    """What `kubectl get pods` shows as STATUS."""
-    node: str
-    size: str
-    """Fargate's size (`CapacityProvisioned`), or ""."""
-    reason: str
-    """Why it does not run, or ""."""
-
-
-@dataclass(frozen=True, slots=True)
-class NodeView:
-    name: str
-    compute: str
-    """`fargate`, `ec2` or ""."""
-    zone: str
-    ready: bool
-    version: str
-    pods: tuple[PodView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterView:
-    name: str
-    version: str
-    status: str
-    endpoint: str
-    region: str
-    nodes: tuple[NodeView, ...]
-    pending: tuple[PodView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WorldView:
-    """Everything the front page shows. `clock` is the world's time as text."""
-
-    clock: str
-    pace: str
-    aws_endpoint: str
-    clusters: tuple[ClusterView, ...]
-
-
-class Source(Protocol):
-    async def world(self) -> WorldView: ...
+from terrarium.console.views import Source
 
 
 def _wants_json(request: Request) -> bool:

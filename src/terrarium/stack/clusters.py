@@ -1,24 +1,18 @@
-"""The clusters of a world: behind each EKS record an API server, controllers, a scheduler, kubelets and Fargate."""
+"""The clusters of a world: behind each EKS record a running cluster, started and stopped as the record says."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
+import importlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from terrarium.base.clock import Clock
 from terrarium.base.diagnostics import Failure
-from terrarium.base.files import write_atomic
 from terrarium.base.ids import Ids
 from terrarium.cloud.hooks import CloudView
-from terrarium.eks.access import AccessPolicies
-from terrarium.eks.addons_in_cluster import AddonInstaller
-from terrarium.eks.fargate.fargate import Fargate
 from terrarium.eks.hosting import (
     Addon,
     ClusterAddress,
@@ -29,103 +23,9 @@ from terrarium.eks.hosting import (
     Nodegroup,
 )
 from terrarium.eks.service import EksService
-from terrarium.eks.tokens import EksTokens
-from terrarium.eks.versions import VERSIONS
-from terrarium.eks.workers import Workers
-from terrarium.kube.api.builtin import registry
-from terrarium.kube.apiserver.server import ApiServer, ServerConfig
-from terrarium.kube.controllers.manager import ControllerManager, Options
-from terrarium.kube.scheduler.server import Scheduler
-from terrarium.kube.storage.sqlite import SqliteStorage
-from terrarium.runtime.kubelet.manager import Kubelets
-from terrarium.runtime.simulated.runtime import SimulatedRuntime
 
-log = logging.getLogger(__name__)
-
-
-def kubelet_version(kubernetes: str) -> str:
-    """What EKS's nodes of a minor version call themselves."""
-    return f"v{VERSIONS[kubernetes].patch}-eks-113cf36"
-
-
-class Cluster:
-    """One running cluster. `start` opens its folder, `close` shuts it in the opposite order."""
-
-    def __init__(
-        self,
-        folder: Path,
-        record: ClusterRecord,
-        clock: Clock,
-        ids: Ids,
-        eks: EksService,
-        view: CloudView,
-        hosts: Callable[[], frozenset[str]],
-    ) -> None:
-        self.record = record
-        self.folder = folder
-        self._stack = AsyncExitStack()
-        version = kubelet_version(record.version)
-        config = ServerConfig(
-            folder,
-            port=_port(folder),
-            minor=VERSIONS[record.version].minor,
-            version=version,
-            service_range=record.service_cidr,
-            issuer=record.oidc_issuer,
-            audiences=("https://kubernetes.default.svc", record.oidc_issuer),
-            cluster=record.id.name,
-        )
-        runtime = SimulatedRuntime(clock, ids, folder / "runtime")
-        self.kubelets = Kubelets(clock, ids, [runtime], folder / "pods")
-        self.fargate = Fargate(record, clock, ids, view, self.kubelets)
-        self.server = ApiServer(
-            config,
-            SqliteStorage(folder / "store.db"),
-            registry(config.minor),
-            clock,
-            ids,
-            authenticators=[EksTokens(eks.ground, record.id, hosts)],
-            authorizers=[AccessPolicies(eks.ground, record.id)],
-            admission=self.fargate.admission,
-            kubelet=self.kubelets,
-        )
-        admin = self.server.client()
-        self.controllers = ControllerManager(admin, clock, ids, Options(root_ca=self.server.ca.decode()))
-        self.scheduler = Scheduler(self.server.client("system:kube-scheduler"), clock, ids)
-        self.installer = AddonInstaller(admin, record.id.region)
-        self.workers = Workers(record.id.region, record.id.name, view, self.kubelets)
-
-    async def start(self) -> ClusterAddress:
-        try:
-            await self._start()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return ClusterAddress(self.server.url, self.server.ca)
-
-    async def _start(self) -> None:
-        await self.server.start()
-        self._stack.push_async_callback(self.server.close)
-        write_atomic(self.folder / "cluster.json", json.dumps({"port": self.server.port}).encode())
-        await self.kubelets.start(self.server.client())
-        self._stack.push_async_callback(self.kubelets.close)
-        await self.controllers.start()
-        self._stack.push_async_callback(self.controllers.close)
-        await self.scheduler.start()
-        self._stack.push_async_callback(self.scheduler.close)
-        await self.fargate.start(self.server.client())
-        self._stack.push_async_callback(self.fargate.close)
-
-    async def close(self) -> None:
-        await self._stack.aclose()
-
-
-def _port(folder: Path) -> int:
-    """The port this cluster has had; 0 for a new one."""
-    try:
-        return int(json.loads((folder / "cluster.json").read_bytes())["port"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return 0
+if TYPE_CHECKING:
+    from terrarium.stack.cluster import Cluster
 
 
 class Clusters:
@@ -165,6 +65,8 @@ class Clusters:
             home = self._home(record.id)
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             assert self._eks is not None
+            from terrarium.stack.cluster import Cluster
+
             cluster = Cluster(home, record, self._clock, self._ids, self._eks, self._view, lambda: self.hosts)
             address = await cluster.start()
             self._running[record.id] = cluster
@@ -207,13 +109,17 @@ class Clusters:
         known = self._running.get(cluster)
         if known is None:
             return {}
-        return await known.workers.apply(groups, {v: kubelet_version(v) for v in VERSIONS})
+        return await known.nodegroups_changed(groups)
 
     # --- for the world ---------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
         for cluster in list(self._running):
             await self.stop(cluster)
+
+    async def warm(self) -> None:
+        """Loads what a first cluster needs, beside everything else."""
+        await asyncio.to_thread(importlib.import_module, "terrarium.stack.cluster")
 
     async def settle(self) -> None:
         """Lets what was set off run: controllers, kubelets and stores take turns on the loop and in threads."""

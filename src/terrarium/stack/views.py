@@ -6,11 +6,26 @@ from typing import Any
 
 from terrarium.base.clock import Clock, rfc3339
 from terrarium.cloud.server import AwsEndpoint
-from terrarium.console.app import ClusterView, NodeView, PodView, WorldView
+from terrarium.console.views import ClusterView, NodeView, PodView, WorldView
 from terrarium.eks.service import EksService
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.client.contract import NODES, PODS, ApiError
 from terrarium.stack.clusters import Clusters
+
+
+def console(clock: Clock, aws: AwsEndpoint, eks: EksService, clusters: Clusters) -> Any:
+    """The console as an ASGI application which is loaded when somebody looks at it."""
+    app: Any = None
+
+    async def asgi(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal app
+        if app is None:
+            from terrarium.console.app import create
+
+            app = create(ConsoleSource(clock, aws, eks, clusters))
+        await app(scope, receive, send)
+
+    return asgi
 
 
 class ConsoleSource:

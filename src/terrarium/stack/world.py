@@ -22,13 +22,13 @@ from terrarium.base.clock import Clock, Pace, rfc3339
 from terrarium.base.diagnostics import Failure
 from terrarium.base.files import FileLock, Locked
 from terrarium.base.ids import Ids
+from terrarium.base.tasks import Tasks
 from terrarium.cloud.server import AwsEndpoint
-from terrarium.console.app import create as create_console
 from terrarium.eks.service import EksService
 from terrarium.stack.clusters import Clusters
 from terrarium.stack.control import Control
 from terrarium.stack.settings import AWS_PORT, CONSOLE_PORT, Settings, load
-from terrarium.stack.views import ConsoleSource
+from terrarium.stack.views import console
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +111,9 @@ class World:
         closers.push_async_callback(control.close)
         await control.start()
         self.aws.warm()
+        tasks = Tasks("world")
+        closers.push_async_callback(tasks.close)
+        tasks.start("warm", self.clusters.warm())
 
     def _enter_folder(self) -> None:
         folder = self.folder
@@ -128,8 +131,10 @@ class World:
 
     async def _start_console(self, port: int) -> int:
         listener = listen(port, "console", "--console-port")
-        app = create_console(ConsoleSource(self.clock, self.aws, self.eks, self.clusters))
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+        app = console(self.clock, self.aws, self.eks, self.clusters)
+        config = uvicorn.Config(
+            app, ws="none", log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
         server = _Server(config)
         task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
 
