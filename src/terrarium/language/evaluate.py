@@ -8,7 +8,7 @@ whole unknown but keeps what is certain.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from terrarium.base.diagnostics import Diagnostic, Severity, has_errors
 from terrarium.base.suggest import nearest
@@ -21,7 +21,7 @@ from terrarium.language.operations import OperationError, attribute, element, eq
 from terrarium.language.places import between, start_range
 from terrarium.language.references import literal_name, references, static_name
 from terrarium.language.scope import NOTHING_ALLOWED, Scope
-from terrarium.language.text import quote, safe_prefix
+from terrarium.language.text import nfc, quote, safe_prefix
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Map, Object, Set, Tuple, Type
 from terrarium.language.unknowns import either
 from terrarium.language.values import (
@@ -39,6 +39,8 @@ from terrarium.language.values import (
 __all__ = ["equals", "evaluate", "literal_or_none", "references", "static_name"]
 
 Diagnostics = list[Diagnostic]
+LONGEST_STRING: Final = 1 << 28
+"""Templates of templates can double their length at every step; this ends them before memory does."""
 
 
 def evaluate(expression: nodes.Expression, scope: Scope) -> tuple[Value, Diagnostics]:
@@ -131,8 +133,9 @@ def _template(e: nodes.Template, scope: Scope, diagnostics: Diagnostics) -> Valu
         if known:
             texts.append(data)
     if known:
-        from terrarium.language.text import nfc
-
+        if sum(map(len, texts)) > LONGEST_STRING:
+            message = f"The result of this template would be longer than {LONGEST_STRING} characters."
+            return _fail(diagnostics, scope, e, "Template result too long", message)
         return Value(STRING, nfc("".join(texts)), marks)
     prefix = "" if failed else safe_prefix("".join(texts).encode()[:128].decode(errors="ignore"))
     return Value(STRING, Unknown(not_null=True, prefix=prefix), marks)

@@ -227,7 +227,7 @@ def decode(text: str) -> Value:
         next(reader.events)  # the stream's start
         event = next(reader.events)
         if isinstance(event, yaml.StreamEndEvent):
-            raise FunctionError("missing start of document")
+            raise FunctionError("on line 1, column 1: missing start of document")
         if event.version not in (None, (1, 1)):
             raise FunctionError("found incompatible YAML document")
         try:
