@@ -91,10 +91,10 @@ def format_path(path: Path) -> str:
 
     text = ""
     for step in path:
-        if isinstance(step, str):
+        if isinstance(step, Key):
+            text += f"[{quote(step)}]"
+        elif isinstance(step, str):
             text += f".{step}"
-        elif isinstance(step, Key):
-            text += f"[{quote(step.text)}]"
         elif isinstance(step, int):
             text += f"[{step}]"
         else:
@@ -106,10 +106,6 @@ class Key(str):
     """A key of a map in a path, where a plain `str` is the name of an attribute."""
 
     __slots__ = ()
-
-    @property
-    def text(self) -> str:
-        return str.__str__(self)
 
 
 def conversion(given: Type, wanted: Type, unsafe: bool = True) -> Conversion | None:
