@@ -54,6 +54,11 @@ def _object(type: object, **members: Value) -> Value:
     return Value(_DATA_TYPE if type == "data" else _REMOTE_TYPE, {k: members[k] for k in sorted(members)})
 
 
+def _unknown_like(input: Value) -> Value:
+    """What `output` will be: of the input's type, but known only after apply."""
+    return null(input.type) if input.data is NULL else unknown(input.type)
+
+
 class Builtin:
     """The provider terraform.io/builtin/terraform."""
 
@@ -96,11 +101,11 @@ class Builtin:
         replace: tuple[tuple[str, ...], ...] = ()
         if prior.is_null:
             members["id"] = unknown(STRING)
-            members["output"] = null() if members["input"].data is NULL else unknown()
+            members["output"] = _unknown_like(members["input"])
         else:
             before = prior.data
             if before["input"] != members["input"]:
-                members["output"] = null() if members["input"].data is NULL else unknown()
+                members["output"] = _unknown_like(members["input"])
             if before["triggers_replace"] != members["triggers_replace"]:
                 replace = (("triggers_replace",),)
         return PlanResult(_object("data", **members), replace, private)

@@ -43,6 +43,7 @@ from terrarium.engine.plan_object import ignoring, plan_managed, schema_marks
 from terrarium.engine.plugins import MissingProvider
 from terrarium.engine.provider import Provider, Schema
 from terrarium.engine.references import Reference
+from terrarium.engine.relevance import relevant_attributes
 from terrarium.engine.state import OutputState, State, StateObject
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
 from terrarium.language.evaluate import evaluate
@@ -740,6 +741,14 @@ def finish(plan: Plan, walk: PlanWalk, previous: State) -> None:
     plan.outputs = output_changes(walk, plan)
     plan.checks = walk.checks.results()
     plan.drift = drift(walk)
+    inner = [
+        (module, name)
+        for module, outputs in walk.values.outputs.items()
+        if module
+        for name, value in outputs.items()
+        if not value.is_null
+    ]
+    plan.relevant = relevant_attributes(walk.root, plan, inner if plan.mode is Mode.NORMAL else ())
 
 
 def output_changes(walk: PlanWalk, plan: Plan) -> list[OutputChange]:
