@@ -215,7 +215,7 @@ def proportional(deployment: Obj, new: Obj | None, old: Sequence[Obj]) -> dict[s
 
 def _saturated(deployment: Obj, new: Obj) -> bool:
     wanted = replicas(deployment)
-    return number(new, DESIRED) == replicas(new) == o.status(new).get("availableReplicas", 0) == wanted
+    return bool(number(new, DESIRED) == replicas(new) == o.status(new).get("availableReplicas", 0) == wanted)
 
 
 def _share(deployment: Obj, replica_set: Obj, change: int, given: int) -> int:
