@@ -49,8 +49,8 @@ def test_files(
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"# \xff\n" + BAD.encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BAD.encode())))
     assert fmt(["-"]) == 0
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a = \n")))
     assert fmt(["-"]) == 2
-    assert "\x1b[31m│\x1b[0m \x1b[0m  on <stdin> line 1:\n" in capsys.readouterr().err
+    assert "\x1b[31m│\x1b[0m \x1b[0m\x1b[0m  on <stdin> line 1:\n" in capsys.readouterr().err

