@@ -105,9 +105,19 @@ def add(a: Number, b: Number) -> Number:
         if total != total:
             raise ZeroDivisionError
         return total
-    if type(a) is int and type(b) is int:
-        return rounded(a + b)
+    if isinstance(a, int) and isinstance(b, int):
+        return _whole(int(a) + int(b), a, b)
     return rounded(_plain(a) + _plain(b), max(precision(a), precision(b)))
+
+
+def _whole(result: int, a: int, b: int) -> Number:
+    """A whole result of two whole numbers; as many bits as fit are kept."""
+    bits = max(precision(a), precision(b))
+    if result.bit_length() <= bits:
+        return result if bits == PRECISION else Whole(result, bits)
+    exact = rounded(result)
+    assert not isinstance(exact, float)
+    return rounded(exact, max(bits, _needed(exact)))
 
 
 def negate(a: Number) -> Number:
@@ -129,8 +139,8 @@ def multiply(a: Number, b: Number) -> Number:
         return _INFINITY if (a > 0) == (b > 0) else -_INFINITY
     if a == 0 or b == 0:
         return _zero(_negative(a) != _negative(b))
-    if type(a) is int and type(b) is int:
-        return rounded(a * b)
+    if isinstance(a, int) and isinstance(b, int):
+        return _whole(int(a) * int(b), a, b)
     exact = rounded(_plain(a) * _plain(b))
     # cty keeps as many bits as the product needs, up to 512.
     assert not isinstance(exact, float)
@@ -162,6 +172,9 @@ def modulo(a: Number, b: Number) -> Number:
         return multiply(a, b)
     if b == 0:
         return a
+    if isinstance(a, int) and isinstance(b, int) and a.bit_length() < 64 > b.bit_length():
+        rest = abs(int(a)) % abs(int(b))
+        return _whole(-rest if a < 0 else rest, a, a)
     ratio = divide(a, b)
     assert not isinstance(ratio, float)
     return subtract(a, multiply(b, truncate(ratio)))

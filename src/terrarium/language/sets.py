@@ -48,6 +48,11 @@ def _rank(element: Type, value: Value) -> tuple[int, Any]:
     return (0, _content(value))
 
 
+def content(value: Value) -> str:
+    """A text which equal values share, for finding candidates; different values may share it too."""
+    return _content(value)
+
+
 def _content(value: Value) -> str:
     data = value.data
     if isinstance(data, Unknown):

@@ -11,6 +11,7 @@ from terrarium.language.functions.arguments import whole
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, anything, parameters
 from terrarium.language.numbers import Whole
 from terrarium.language.operations import equals
+from terrarium.language.sets import content, same
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Map, Object, Set, Tuple, Type
 from terrarium.language.unify import unify_types
 from terrarium.language.values import (
@@ -250,15 +251,12 @@ def _distinct(values: Sequence[Value], type: Type) -> Value:
     if not values[0].is_wholly_known:
         return Value(type, Unknown())
     kept: list[Value] = []
-    seen: set[object] = set()
+    seen: dict[str, list[Value]] = {}
     for member in values[0].data:
-        if isinstance(member.data, str):
-            if member.data in seen:
-                continue
-            seen.add(member.data)
-        elif any(equals(member, other).data is True for other in kept):
-            continue
-        kept.append(member)
+        alike = seen.setdefault(content(member), [])
+        if not any(same(member, other) for other in alike):
+            alike.append(member)
+            kept.append(member)
     return Value(type, tuple(kept))
 
 

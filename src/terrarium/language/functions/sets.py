@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from terrarium.language.convert import ConversionError, convert
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter
-from terrarium.language.sets import same
+from terrarium.language.sets import content, same
 from terrarium.language.types import DYNAMIC, Set, Type
 from terrarium.language.unify import unify_types
 from terrarium.language.values import Unknown, Value, set_of
@@ -51,8 +51,17 @@ def _operation(
     return Function(parameters, _type, body, variadic=variadic)
 
 
-def _inside(one: Value, members: Members) -> bool:
-    return any(same(one, other) for other in members)
+def _split(members: Members, others: Members) -> tuple[list[Value], list[Value]]:
+    """The members that are among the others, and those that are not."""
+    known: dict[str, list[Value]] = {}
+    for other in others:
+        known.setdefault(content(other), []).append(other)
+    inside: list[Value] = []
+    outside: list[Value] = []
+    for member in members:
+        found = any(same(member, other) for other in known.get(content(member), ()))
+        (inside if found else outside).append(member)
+    return inside, outside
 
 
 def _parameter(name: str) -> Parameter:
@@ -62,9 +71,7 @@ def _parameter(name: str) -> Parameter:
 _FIRST, _OTHERS = (_parameter("first_set"),), _parameter("other_sets")
 
 FUNCTIONS: Mapping[str, Function] = {
-    "setintersection": _operation(lambda a, b: [m for m in a if _inside(m, b)], _FIRST, _OTHERS, False),
-    "setsubtract": _operation(
-        lambda a, b: [m for m in a if not _inside(m, b)], (_parameter("a"), _parameter("b")), None, False
-    ),
+    "setintersection": _operation(lambda a, b: _split(a, b)[0], _FIRST, _OTHERS, False),
+    "setsubtract": _operation(lambda a, b: _split(a, b)[1], (_parameter("a"), _parameter("b")), None, False),
     "setunion": _operation(lambda a, b: [*a, *b], _FIRST, _OTHERS, True),
 }
