@@ -31,7 +31,7 @@ from terrarium.engine.expansion import expand
 from terrarium.engine.graph import Graph
 from terrarium.engine.objchange import proposed_new
 from terrarium.engine.plan import Action, Mode, Plan, ResourceChange
-from terrarium.engine.plan_object import schema_marks
+from terrarium.engine.plan_object import equal, schema_marks
 from terrarium.engine.planning import cycle_errors, forced_before_destroy
 from terrarium.engine.provider import Provider, Schema
 from terrarium.engine.provisioning import run_provisioners
@@ -244,7 +244,7 @@ class ApplyWalk(Walk):
             self._restore(address, change.provider, deposed)
             return diagnostics
         planned = again.planned
-        unexpected = incompatible(change.after.unmarked_deep(), planned, ())
+        unexpected = "" if again.legacy else incompatible(change.after.unmarked_deep(), planned, ())
         if unexpected:
             self._restore(address, change.provider, deposed)
             return [*diagnostics, inconsistent(address, change.source, unexpected, final_plan=True)]
@@ -263,7 +263,7 @@ class ApplyWalk(Walk):
                 diagnostics.append(still_unknown(address, change.source))
                 failed = True
             value = _known(value)
-        if not failed and not value.is_null:
+        if not failed and not value.is_null and not result.legacy:
             wrong = incompatible(planned, value, ())
             if wrong:
                 diagnostics.append(inconsistent(address, change.source, wrong))
@@ -352,7 +352,7 @@ class ApplyWalk(Walk):
         diagnostics += said
         if has_errors(said):
             kept = held
-            if not result.value.is_null and result.value.is_wholly_known and result.value != plain:
+            if not result.value.is_null and result.value.is_wholly_known and not equal(result.value, plain):
                 kept = StateObject.of(
                     marked(result.value, held.sensitive), type, schema_version=schema.version, private=result.private,
                     tainted=held.tainted, dependencies=held.dependencies, create_before_destroy=held.create_before_destroy,

@@ -149,22 +149,28 @@ class ProviderSchema:
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
-    """`replace` holds the paths whose change can't be made in place. `private` goes to apply and into the state."""
+    """`replace` holds the paths whose change can't be made in place. `private` goes to apply and into the state.
+
+    `legacy` is the protocol's `legacy_type_system`: the provider knows no difference of null and zero, so the engine
+    does not hold it to the exact plan.
+    """
 
     planned: Value
     replace: tuple[Path, ...] = ()
     private: bytes = b""
     diagnostics: tuple[Diagnostic, ...] = ()
+    legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StateResult:
     """An object after create, update or read; `value` is null when it is gone. Given even beside errors, so that what
-    was half made is remembered."""
+    was half made is remembered. `legacy` as in `PlanResult`."""
 
     value: Value
     private: bytes = b""
     diagnostics: tuple[Diagnostic, ...] = ()
+    legacy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

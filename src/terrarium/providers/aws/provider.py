@@ -92,8 +92,9 @@ class AwsProvider:
             tags.plan(drawn, before, config, self._cloud.settings, row.rules.modern)
         planned = drawn.value(prior.type)
         if before is not None and not row.rules.modern and planned == before:
-            return PlanResult(before, private=private)
-        return PlanResult(planned, tuple(drawn.replace) if before is not None else (), self._private(type, planned))
+            return PlanResult(before, private=private, legacy=True)
+        replaced = tuple(drawn.replace) if before is not None else ()
+        return PlanResult(planned, replaced, self._private(type, planned), legacy=not row.rules.modern)
 
     def read(self, type: str, prior: Value, private: bytes) -> StateResult:
         row = RESOURCES[type]
@@ -191,7 +192,7 @@ class AwsProvider:
                 diagnostics = (error(f"reading {row.noun} ({new['id']}): couldn't find resource"),)
             seen = {"id": new["id"]}
         value = self._settled(type, row, planned, seen)
-        return StateResult(value, self._private(type, value), diagnostics)
+        return StateResult(value, self._private(type, value), diagnostics, legacy=not row.rules.modern)
 
     def _seen(self, row: Resource, new: Plain) -> Plain | None:
         """Reads what was just made; a service may need a moment to know it."""
@@ -227,7 +228,8 @@ class AwsProvider:
                 )
             return StateResult(prior, private, (failed,))
         base = prior if failed is not None else planned
-        return StateResult(self._settled(type, row, base, seen), private, () if failed is None else (failed,))
+        diagnostics = () if failed is None else (failed,)
+        return StateResult(self._settled(type, row, base, seen), private, diagnostics, legacy=not row.rules.modern)
 
     def _delete(self, row: Resource, prior: Value, private: bytes) -> StateResult:
         old = plain(prior)
