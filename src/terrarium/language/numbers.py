@@ -106,15 +106,17 @@ def add(a: Number, b: Number) -> Number:
             raise ZeroDivisionError
         return total
     if isinstance(a, int) and isinstance(b, int):
-        return _whole(int(a) + int(b), a, b)
+        return _whole(int(a) + int(b), a, b, widen=False)
     return rounded(_plain(a) + _plain(b), max(precision(a), precision(b)))
 
 
-def _whole(result: int, a: int, b: int) -> Number:
-    """A whole result of two whole numbers; as many bits as fit are kept."""
+def _whole(result: int, a: int, b: int, widen: bool = True) -> Number:
+    """A whole result of two whole numbers; with `widen` it may get more bits than they have, up to 512."""
     bits = max(precision(a), precision(b))
     if result.bit_length() <= bits:
         return result if bits == PRECISION else Whole(result, bits)
+    if not widen:
+        return rounded(result, bits)
     exact = rounded(result)
     assert not isinstance(exact, float)
     return rounded(exact, max(bits, _needed(exact)))
