@@ -122,6 +122,13 @@ class Renderer:
 
     def to_json(self, diagnostic: Diagnostic) -> dict[str, Any]:
         """The diagnostic as Terraform's `-json` output has it."""
+        value = self._value(diagnostic)
+        if "snippet" in value:
+            # Offsets count the bytes of the file; what was no UTF-8 there can't be said in JSON.
+            value["snippet"]["code"] = utf8(value["snippet"]["code"]).decode("utf-8", "replace")
+        return value
+
+    def _value(self, diagnostic: Diagnostic) -> dict[str, Any]:
         result: dict[str, Any] = {
             "severity": diagnostic.severity.value,
             "summary": diagnostic.summary,
@@ -195,7 +202,7 @@ class Renderer:
             offset, until = offset - cut, until - cut
         return {
             "context": self.context(highlight.filename, highlight.start.byte - 1) or None,
-            "code": code.decode("utf-8", "replace"),
+            "code": code.decode("utf-8", "surrogateescape"),
             "start_line": start.line,
             "highlight_start_offset": min(max(offset, 0), len(code)),
             "highlight_end_offset": min(max(until, 0), len(code)),
@@ -226,7 +233,7 @@ class Renderer:
 
     def render(self, diagnostic: Diagnostic, *, colour: bool, width: int = DEFAULT_WIDTH) -> str:
         """One message. With `colour`, in a frame, as on a terminal; without, as with `-no-color`."""
-        value = self.to_json(diagnostic)
+        value = self._value(diagnostic)
         if colour:
             return _framed(value, width)
         severity = "Error" if diagnostic.severity is Severity.ERROR else "Warning"
