@@ -9,18 +9,23 @@ from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
 from terrarium.base.tasks import Tasks
 from terrarium.kube.client.contract import Client
+from terrarium.kube.controllers.daemonsets import DaemonSets
 from terrarium.kube.controllers.deployments import Deployments
 from terrarium.kube.controllers.endpoints import Endpoints, EndpointSlices
 from terrarium.kube.controllers.garbage import GarbageCollector
 from terrarium.kube.controllers.jobs import FinishedJobs, Jobs, OrphanJobPods
 from terrarium.kube.controllers.namespaces import DefaultServiceAccounts, Namespaces, RootCertificates
+from terrarium.kube.controllers.nodes import NodeHealth, PodGarbage, TaintEviction
 from terrarium.kube.controllers.replicasets import ReplicaSets, ReplicationControllers
 from terrarium.kube.controllers.runner import Caches, Controller
+from terrarium.kube.controllers.statefulsets import StatefulSets
 
 CONTROLLERS: Sequence[type[Controller]] = (
     Deployments,
     ReplicaSets,
     ReplicationControllers,
+    StatefulSets,
+    DaemonSets,
     Jobs,
     OrphanJobPods,
     FinishedJobs,
@@ -30,6 +35,9 @@ CONTROLLERS: Sequence[type[Controller]] = (
     EndpointSlices,
     Endpoints,
     GarbageCollector,
+    NodeHealth,
+    TaintEviction,
+    PodGarbage,
 )
 
 
