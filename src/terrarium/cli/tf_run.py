@@ -337,12 +337,12 @@ def plan(world: World, args: Sequence[str]) -> int:
         elif found.errored:
             world.streams.print(text.render(found))
         world.say([d for d in diagnostics if d.severity.value == "warning"])
-        if found.errored:
-            world.say([d for d in diagnostics if d.severity.value == "error"])
-            return 1
         path = flags.text("out")
         if path:
             save_plan(world, found, root, store, Path(path))
+        if found.errored:
+            world.say([d for d in diagnostics if d.severity.value == "error"])
+            return 1
         if found.applyable:
             world.streams.print(footer(world, path, text))
     finally:
@@ -363,7 +363,7 @@ def footer(world: World, path: str, text: PlanText) -> str:
             "Note: You didn't use the -out option to save this plan, so Terraform can't guarantee to take exactly these actions "
             'if you run "terraform apply" now.'
         )
-        return rule + wrap(note, world.width) + "\n"
+        return rule + wrap(note, world.width - 1) + "\n"
     return (
         f"{rule}Saved the plan to: {path}\n\nTo perform exactly these actions, run the following command to apply:\n"
         f'    terraform apply "{path}"\n'

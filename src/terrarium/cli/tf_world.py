@@ -98,7 +98,11 @@ class World:
             return
         renderer = Renderer(self.sources)
         if warnings:
-            self.streams.print(renderer.render_all(warnings, colour=self.colour, width=self.width))
+            # Failed checks are each worth a message of their own.
+            checks = [d for d in warnings if d.extra == "check"]
+            others = consolidated([d for d in warnings if d.extra != "check"])
+            for one in in_order([*checks, *others]):
+                self.streams.print(renderer.render_all([one], colour=self.colour, width=self.width))
         if errors:
             self.streams.out.flush()
             self.streams.err.write(renderer.render_all(errors, colour=self.colour, width=self.width))

@@ -190,7 +190,8 @@ def steps(text: str) -> list[str | int | tuple[str]]:
     at = 0
     while at < len(text):
         match = _STEP.match(text, at)
-        if match is None or (at == 0) == text.startswith(".", at) or (at and match["name"] and text[at] != "."):
+        dotted = text.startswith(".", at)
+        if match is None or (at == 0 and dotted) or (at and match["name"] is not None and not dotted):
             raise AddressError("Invalid address", f'The address "{text}" is not valid.')
         if match["name"] is not None:
             found.append(match["name"])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.base.ids import Ids
 from terrarium.engine.addresses import BUILTIN
+from terrarium.engine.plan_object import equal
 from terrarium.engine.provider import (
     Attribute,
     Block,
@@ -104,9 +105,9 @@ class Builtin:
             members["output"] = _unknown_like(members["input"])
         else:
             before = prior.data
-            if before["input"] != members["input"]:
+            if not equal(before["input"], members["input"]):
                 members["output"] = _unknown_like(members["input"])
-            if before["triggers_replace"] != members["triggers_replace"]:
+            if not equal(before["triggers_replace"], members["triggers_replace"]):
                 replace = (("triggers_replace",),)
         return PlanResult(_object("data", **members), replace, private)
 

@@ -61,6 +61,11 @@ class Checks:
         with self._lock:
             self._objects.setdefault((kind, config), {}).setdefault(address, {})
 
+    def failed(self, kind: str, config: str, address: str) -> bool:
+        """Whether something about an object has failed already."""
+        rules = self._objects.get((kind, config), {}).get(address, {})
+        return any(status in (FAIL, ERROR) for status, _ in rules.values())
+
     def results(self) -> tuple[CheckResult, ...]:
         found = []
         for (kind, config), objects in sorted(self._objects.items()):

@@ -201,10 +201,10 @@ class ConfigJson:
             if expressions:
                 row["expressions"] = expressions
             row["schema_version"] = schema.version
-        if resource.count is not None:
-            row["count_expression"] = expression_json(resource.count)
-        if resource.for_each is not None:
-            row["for_each_expression"] = expression_json(resource.for_each)
+        if resource.count is not None and (found := expression_json(resource.count)):
+            row["count_expression"] = found
+        if resource.for_each is not None and (found := expression_json(resource.for_each)):
+            row["for_each_expression"] = found
         if resource.depends_on:
             row["depends_on"] = [_subject(t) for t in resource.depends_on]
         return row
@@ -221,10 +221,10 @@ class ConfigJson:
         }
         if expressions:
             row["expressions"] = expressions
-        if call.count is not None:
-            row["count_expression"] = expression_json(call.count)
-        if call.for_each is not None:
-            row["for_each_expression"] = expression_json(call.for_each)
+        if call.count is not None and (found := expression_json(call.count)):
+            row["count_expression"] = found
+        if call.for_each is not None and (found := expression_json(call.for_each)):
+            row["for_each_expression"] = found
         row["module"] = self.module(child) if child is not None else {}
         if call.version:
             row["version_constraint"] = call.version

@@ -109,6 +109,24 @@ def at_path(value: Value, path: Path) -> Value | None:
     return value
 
 
+def equal(a: Value, b: Value) -> bool:
+    """Whether two values without marks are the same; nulls are, whatever their types, unknowns when they look alike."""
+    if a is b:
+        return True
+    one, other = a.data, b.data
+    if one is NULL or other is NULL:
+        return one is other
+    if isinstance(one, dict):
+        if not isinstance(other, dict) or len(one) != len(other) or a.type.__class__ is not b.type.__class__:
+            return False
+        return all(k in other and equal(v, other[k]) for k, v in one.items())
+    if isinstance(one, tuple):
+        if not isinstance(other, tuple) or len(one) != len(other) or a.type.__class__ is not b.type.__class__:
+            return False
+        return all(map(equal, one, other))
+    return bool(one == other) and a.type == b.type
+
+
 def changed_paths(prior: Value, planned: Value, paths: Sequence[Path]) -> tuple[Path, ...]:
     """Those of the paths at which the plan differs from what is there (or may: unknown)."""
     found: list[Path] = []
@@ -118,7 +136,7 @@ def changed_paths(prior: Value, planned: Value, paths: Sequence[Path]) -> tuple[
             if before is not after:
                 found.append(path)
             continue
-        if before != after or not after.is_wholly_known:
+        if not equal(before, after) or not after.is_wholly_known:
             found.append(path)
     return tuple(found)
 
@@ -163,15 +181,15 @@ def plan_managed(
         return Decision(
             replacing, with_marks(planned), result.private, "replace_because_tainted", diagnostics=diagnostics
         )
-    equal = planned == plain_prior
-    paths = changed_paths(plain_prior, planned, result.replace) if not equal or forced else ()
+    same = equal(planned, plain_prior)
+    paths = changed_paths(plain_prior, planned, result.replace) if not same or forced else ()
     if forced or paths:
         reason = forced or "replace_because_cannot_update"
         proposed = proposed_new(block, nothing, plain_config)
         again = provider.plan(type, nothing, proposed, plain_config, b"")
         diagnostics = (*diagnostics, *again.diagnostics)
         return Decision(replacing, with_marks(again.planned), again.private, reason, paths, diagnostics)
-    if equal:
+    if same:
         # Only what is hidden differs: that is an update, so that the state learns of it.
         if config_marks and set(config_marks) - set(sensitive_paths(prior)) or _unhidden(block, prior, config_marks):
             return Decision(Action.UPDATE, with_marks(planned), result.private, diagnostics=diagnostics)

@@ -31,7 +31,7 @@ class PlanText:
         self._out.append(finish(markup, self.colour))
 
     def words(self, text: str) -> None:
-        self._out.append(wrap(text, self.width) + "\n")
+        self._out.append(wrap(text, self.width - 1) + "\n")
 
     def rule(self) -> str:
         return finish(f"[dark_gray]{'─' * (self.width - 1)}[reset]", self.colour) + "\n"
@@ -160,7 +160,7 @@ class PlanText:
             wrap(
                 "Terraform detected the following changes made outside of Terraform since the last \"terraform apply\" which "
                 "may have affected this plan:\n",
-                self.width,
+                self.width - 1,
             )
         )
         for change, tree in found:

@@ -39,7 +39,7 @@ from terrarium.engine.imports import evaluate_import, static_target
 from terrarium.engine.moves import apply_moves
 from terrarium.engine.objchange import with_unknowns
 from terrarium.engine.plan import Action, Mode, OutputChange, Plan, ResourceChange
-from terrarium.engine.plan_object import ignoring, plan_managed, schema_marks
+from terrarium.engine.plan_object import equal, ignoring, plan_managed, schema_marks
 from terrarium.engine.plugins import MissingProvider
 from terrarium.engine.provider import Provider, Schema
 from terrarium.engine.references import Reference
@@ -192,7 +192,7 @@ class PlanWalk(Walk):
         if result.value.is_null:
             events.refresh_done(task.address, id, deposed)
             return None, null(type), diagnostics
-        if result.value == plain:
+        if equal(result.value, plain):
             fresh = held if result.private == held.private else replace(held, private=result.private)
         else:
             from terrarium.engine.state import marked
@@ -441,7 +441,7 @@ class PlanWalk(Walk):
         address = (f"{prefix}." if prefix else "") + f"check.{task.resource.check}"
         path = path_text(path_of(task.address.module))
         config = (f"{path}." if path else "") + f"check.{task.resource.check}"
-        message = said[0].detail or said[0].summary if said else ""
+        message = ": ".join(t for t in (said[0].summary, said[0].detail) if t) if said else ""
         self.checks.report("check", config, address, ("data", 0), FAIL if failed else PASS, message)
 
     def read_later(self, task: _Task, planned: Value, reason: str) -> None:
@@ -739,6 +739,8 @@ def finish(plan: Plan, walk: PlanWalk, previous: State) -> None:
     plan.changes = sorted(walk.changes.values(), key=lambda c: (c.address.order, c.deposed))
     plan.prior = walk.refreshed
     plan.outputs = output_changes(walk, plan)
+    if plan.mode is not Mode.DESTROY:
+        keep_known_outputs(walk)
     plan.checks = walk.checks.results()
     plan.drift = drift(walk)
     inner = [
@@ -771,13 +773,24 @@ def output_changes(walk: PlanWalk, plan: Plan) -> list[OutputChange]:
                     continue
                 found.append(OutputChange(name, Action.CREATE, None, after, False, sensitive))
                 continue
-            same = before.value.unmarked_deep() == after.unmarked_deep() and after.is_wholly_known
+            same = after.is_wholly_known and equal(before.value.unmarked_deep(), after.unmarked_deep())
             action = Action.NOOP if same and before.sensitive == sensitive else Action.UPDATE
             found.append(OutputChange(name, action, before.value, after, before.sensitive, sensitive))
         elif before is not None:
             sensitive = before.sensitive
             found.append(OutputChange(name, Action.DELETE, before.value, None, sensitive, sensitive))
     return found
+
+
+def keep_known_outputs(walk: PlanWalk) -> None:
+    """Outputs whose value is certain already belong to the refreshed state."""
+    declared = walk.root.module.outputs
+    for name, value in walk.values.outputs.get((), {}).items():
+        if value.is_null:
+            walk.refreshed.outputs.pop(name, None)
+        elif value.is_wholly_known:
+            sensitive = bool(declared[name].sensitive) or SENSITIVE in value.marks
+            walk.refreshed.outputs[name] = OutputState(value.unmarked_deep(), sensitive)
 
 
 def drift(walk: PlanWalk) -> list[ResourceChange]:
@@ -803,7 +816,8 @@ def drift(walk: PlanWalk) -> list[ResourceChange]:
         except ValueError:
             continue
         after = schema_marks(schema.block, now.value(type)) if now is not None else null(type)
-        action = Action.DELETE if now is None else Action.NOOP if before == after else Action.UPDATE
+        same = now is not None and equal(before.unmarked_deep(), after.unmarked_deep())
+        action = Action.DELETE if now is None else Action.NOOP if same else Action.UPDATE
         if action is Action.NOOP and moved is None:
             continue
         found.append(ResourceChange(address, provider, config.source, action, before, after, moved, schema_version=schema.version))
@@ -840,4 +854,4 @@ def targeting_warning() -> Diagnostic:
     )
 
 
-__all__ = ["EPHEMERAL", "Options", "OutputState", "PlanWalk", "SINGLE", "cycle_errors", "evaluate", "make_plan"]
+__all__ = ["EPHEMERAL", "Options", "PlanWalk", "SINGLE", "cycle_errors", "evaluate", "make_plan"]

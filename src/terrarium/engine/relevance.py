@@ -65,8 +65,7 @@ def relevant_attributes(
             address = AbsResource(module, reference.mode, reference.type, reference.name)
             text = str(address) + (key_text(reference.key) if reference.has_key else "")
             path = _path(reference)
-            if path:
-                found[(text, path)] = RelevantAttribute(text, path)
+            found[(text, path)] = RelevantAttribute(text, path)
         pending += _behind(root, node, module, reference, inside)
     return tuple(found[key] for key in sorted(found, key=repr))
 

@@ -311,6 +311,8 @@ class Walk:
             path = path_text(node.path)
             config = (f"{path}." if path else "") + f"check.{check.name}"
             self.checks.expect_object("check", config, address)
+            if self.checks.failed("check", config, address):
+                continue  # its data source could not be read: the assertions would only repeat that
             for index, rule in enumerate(check.asserts):
                 status, message, more = evaluate_rule(
                     self.evaluator, instance, rule, "assert", severity=Severity.WARNING
