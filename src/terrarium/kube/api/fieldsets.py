@@ -235,9 +235,9 @@ class _Comparison:
         shape = resolve(shape, new if new is not _ABSENT and new is not None else old)
         leaf = self._inside(old, new, shape, at)
         if leaf:
+            if old is not _ABSENT and new is not _ABSENT and not equal(old, new):
+                self.modified.add(at)
             if old is not _ABSENT and new is not _ABSENT:
-                if not equal(old, new):
-                    self.modified.add(at)
                 return
         if old is _ABSENT:
             self.added.add(at)

@@ -46,6 +46,8 @@ class Attributes:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    fields: str = ""
+    """The field selector of a list or watch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,8 @@ _STATUS_RESETS: Mapping[str, tuple[Path, ...]] = {
 def resets(kind: Kind, subresource: str) -> tuple[Path, ...]:
     """Paths a write to the kind, or to its subresource, doesn't own."""
     if not subresource:
+        if kind.resource == "certificatesigningrequests.certificates.k8s.io":
+            return (("f:spec",), ("f:status",))
         return (("f:status",),) if "status" in kind.subresources else ()
     if subresource in ("status", "approval"):
         return _STATUS_RESETS.get(kind.resource, (("f:spec",),))

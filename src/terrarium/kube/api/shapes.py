@@ -109,7 +109,9 @@ class _Built:
             case "map":
                 assert type.element is not None
                 return Shape("map", element=self.type(type.element))
-            case "special" if type.name in ("raw", "json"):
+            case "special" if type.name == "raw":
+                return LEAF
+            case "special" if type.name == "json":
                 return ANY
             case "special" if type.name.startswith("schema|"):
                 return ANY

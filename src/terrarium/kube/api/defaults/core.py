@@ -42,6 +42,13 @@ def containers(spec: Obj) -> Iterator[Obj]:
     yield from spec.get("initContainers") or ()
 
 
+def _service_account(spec: Obj) -> None:
+    """The old and the new name of the field say the same."""
+    name = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if name:
+        spec["serviceAccountName"] = spec["serviceAccount"] = name
+
+
 def _requests_from_limits(pod: Obj) -> None:
     for container in containers(pod.get("spec") or {}):
         resources = container.get("resources") or {}
@@ -108,6 +115,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
     "core.v1.Volume": (_volume,),
     "core.v1.Pod": (_requests_from_limits, Default("spec.enableServiceLinks", True), _host_ports),
     "core.v1.PodSpec": (
+        _service_account,
         Default("dnsPolicy", "ClusterFirst"),
         Default("restartPolicy", "Always"),
         Default("securityContext", {}),

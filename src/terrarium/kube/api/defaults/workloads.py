@@ -22,6 +22,11 @@ def _daemon_strategy(strategy: Obj) -> None:
         strategy["rollingUpdate"] = {"maxUnavailable": 1, "maxSurge": 0, **rolling}
 
 
+def _template_generation(obj: Obj) -> None:
+    meta = obj.setdefault("metadata", {})
+    meta["annotations"] = {"deprecated.daemonset.template.generation": "1", **(meta.get("annotations") or {})}
+
+
 def _stateful_strategy(strategy: Obj) -> None:
     if not strategy.get("type"):
         strategy["type"] = "RollingUpdate"
@@ -62,6 +67,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         Default("progressDeadlineSeconds", 600),
     ),
     "apps.v1.DeploymentStrategy": (Default("type", "RollingUpdate"), _deployment_strategy),
+    "apps.v1.DaemonSet": (_template_generation,),
     "apps.v1.DaemonSetSpec": (Default("revisionHistoryLimit", 10),),
     "apps.v1.DaemonSetUpdateStrategy": (Default("type", "RollingUpdate"), _daemon_strategy),
     "apps.v1.StatefulSetSpec": (
@@ -76,6 +82,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         _job,
         Default("spec.completionMode", "NonIndexed"),
         Default("spec.suspend", False),
+        Default("spec.manualSelector", False),
     ),
     "batch.v1.PodFailurePolicyOnPodConditionsPattern": (Default("status", "True"),),
     "batch.v1.CronJobSpec": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from terrarium.kube.api.columns import COLUMNS, SELECTABLE
 from terrarium.kube.api.kinds import Column, GroupVersion, Kind, Obj, Strategy, Subresource
 
 CRUD = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -83,6 +84,7 @@ class Group:
         until: int = 999,
     ) -> Row:
         group = self.gv.group
+        resource = f"{plural}.{group}" if group else plural
         return Row(
             Kind(
                 self.gv,
@@ -93,14 +95,14 @@ class Group:
                 tuple(short),
                 tuple(categories),
                 verbs,
-                storage or (f"{plural}.{group}" if group else plural),
+                storage or resource,
                 storage_version,
                 convert,
                 schema_name(self.gv, kind),
                 strategy,
                 {s.name: s for s in subresources},
-                columns,
-                selectable or {},
+                columns or COLUMNS.get(resource, ()),
+                selectable or SELECTABLE.get(resource, {}),
             ),
             since,
             until,
