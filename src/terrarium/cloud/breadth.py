@@ -172,18 +172,18 @@ class Breadth:
         kept = {k: v for k, v in request.headers.items() if k not in _DROPPED_HEADERS}
         query = "&".join(p for p in request.query.split("&") if not _SIGNING_PAIRS.match(p))
         plain = Request(request.method, request.path, query, kept, request.body)
-        status = 500
+        status, known = 501, True
         try:
             with self._determinism.during(moment):
                 response = self._ask(service, region, operation, plain, access_key)
             status = response.status
         except AwsError as failure:
-            status = failure.status
+            status, known = failure.status, failure.code not in ("UnsupportedOperation", "NotImplemented")
             raise
         finally:
             # A refused call may have changed something before it was refused, so it is played again, too; one that
             # moto does not know has not.
-            if not reads and status != 501:
+            if not reads and known:
                 entry = Entry(service, region, operation, plain.method, plain.path, plain.query, kept, access_key,
                               moment.seed, moment.time, status, moment.tape)  # fmt: skip
                 self._journal.append(entry, plain.body)
@@ -236,9 +236,10 @@ class Breadth:
         except AwsError:
             raise
         except Exception:
-            # A defect of moto's or a request so strange that moto stumbles over it.
+            # A defect of moto's or a request so strange that moto stumbles over it. 501, as it would be the same again,
+            # and SDKs try a 500 for minutes.
             log.exception("moto failed at %s %s", service, operation)
-            raise AwsError("InternalFailure", f"{service} {operation} failed inside the emulation.", 500) from None
+            raise AwsError("InternalFailure", f"{service} {operation} failed inside the emulation.", 501) from None
         return _response(service, operation, int(status), answer_headers, body)
 
     def _service(self, service: str) -> list[tuple[re.Pattern[str], Handler]]:
