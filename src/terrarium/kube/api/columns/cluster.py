@@ -10,6 +10,10 @@ from terrarium.kube.api.kinds import Column, Obj
 from terrarium.kube.api.times import age
 
 
+def _set(*path: str) -> Any:
+    return lambda obj: bool(at(obj, *path))
+
+
 def _class(ingress: Obj) -> str:
     name = at(ingress, "spec", "ingressClassName")
     return name if name is not None else NONE
@@ -230,7 +234,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         *(
             column(
                 label,
-                lambda d, field=field: bool(at(d, "spec", field)),
+                _set("spec", field),
                 "boolean",
                 about=f"@storage.v1.CSIDriverSpec.{field}",
             )
