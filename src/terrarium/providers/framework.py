@@ -257,7 +257,9 @@ def draw(rules: Mapping[str, Any], block: Block, prior: Value, proposed: Value, 
             kind = rule.get("requires_replace")
             if name in block.blocks:
                 replaced.extend(_nested_replace(rules, name, before[name], members[name]))
-            if (kind is True and members[name] != before[name]) or (kind == "RequiresReplaceIfValuesNotNull" and _values_differ(before[name], config.data[name])):
+            if (kind is True and members[name] != before[name]) or (
+                kind == "RequiresReplaceIfValuesNotNull" and _values_differ(before[name], config.data[name])
+            ):
                 replaced.append((name,))
     return Drawing(members, before, config.data, replaced, [])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -56,11 +55,9 @@ def _propagating(failure: ApiError) -> bool:
     return failure.means("MalformedPolicyDocument") and "Invalid principal in policy" in failure.text
 
 
-def decoded(document: Any) -> str:
-    """A policy document as IAM's answers hold it: botocore has it parsed already, or URL-encoded text."""
-    if isinstance(document, str):
-        return urllib.parse.unquote(document)
-    return json.dumps(document, separators=(",", ":"))
+def decoded(document: str) -> str:
+    """A policy document of an answer: IAM encodes them as in URLs."""
+    return urllib.parse.unquote(document)
 
 
 # --- roles

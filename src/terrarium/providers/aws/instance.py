@@ -349,7 +349,7 @@ def _attribute(cloud: Cloud, id: str, attribute: str, key: str, otherwise: Any) 
 def _user_data(cloud: Cloud, id: str, old: Plain) -> Plain:
     value = _attribute(cloud, id, "userData", "UserData", "")
     if not value:
-        return {"user_data": old.get("user_data"), "user_data_base64": old.get("user_data_base64")}
+        return {}
     if old.get("user_data_base64"):
         return {"user_data_base64": value}
     return {"user_data": data_hash(value), "user_data_base64": None}
@@ -487,7 +487,8 @@ def update_instance(cloud: Cloud, old: Plain, new: Plain) -> None:
         groups = new.get("vpc_security_group_ids") or []
         if groups:
             modify(Groups=groups)
-    if differs("instance_type") or differs("user_data") or differs("user_data_base64"):
+    data = data_hash(new["user_data"]) if new.get("user_data") else None
+    if differs("instance_type") or (old.get("user_data") or None) != data or differs("user_data_base64"):
         _stopped_change(cloud, old, new, modify)
     if differs("disable_api_stop"):
         modify(DisableApiStop={"Value": bool(new.get("disable_api_stop"))})
@@ -546,8 +547,8 @@ def _stopped_change(cloud: Cloud, old: Plain, new: Plain, modify: Any) -> None:
     cloud.wait(look, ["stopped"], ["pending", "running", "shutting-down", "stopping"], seconds)
     if old.get("instance_type") != new.get("instance_type") and new.get("instance_type"):
         modify(InstanceType={"Value": new["instance_type"]})
-    if old.get("user_data") != new.get("user_data") and new.get("user_data"):
-        modify(UserData={"Value": new["user_data"].encode()})
+    if new.get("user_data") and old.get("user_data") != data_hash(new["user_data"]):
+        modify(UserData={"Value": _decoded(new["user_data"])})
     if old.get("user_data_base64") != new.get("user_data_base64") and new.get("user_data_base64"):
         modify(UserData={"Value": base64.b64decode(new["user_data_base64"])})
     cloud.call("ec2", "start_instances", InstanceIds=[id])
@@ -634,6 +635,7 @@ INSTANCE = Resource(
             }
         ),
         normal={"user_data": data_hash},
+        hashed=frozenset({"user_data"}),
         ignored=frozenset({"credit_specification"}),
     ),
     amend=amend_instance,

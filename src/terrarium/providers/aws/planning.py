@@ -46,6 +46,8 @@ class Rules:
     """Defaults that differ from the table's; None: there is none."""
     modern: bool = False
     stable: frozenset[str] = frozenset({"id"})
+    hashed: frozenset[str] = frozenset()
+    """Attributes of which the state keeps a hash alone: what is sent comes from the configuration."""
     ignored: frozenset[str] = frozenset()
     """Attributes of which no difference counts once the object exists."""
 
@@ -168,6 +170,9 @@ class _Drawing:
         if self.unchanged(wanted, prior, at):
             return prior
         self.note(flags, at, path)
+        if wanted.is_null and wanted.type.is_collection and not self.rules.modern:
+            # A collection is emptied rather than taken away.
+            return zero(wanted.type)
         return wanted
 
     def block(self, flags: Spec, config: Value, prior: Value | None, at: str, path: Path) -> Value:

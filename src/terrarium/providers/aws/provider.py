@@ -111,11 +111,11 @@ class AwsProvider:
         row = RESOURCES[type]
         if planned.is_null:
             return self._delete(row, prior, private)
-        # Write-only arguments are in the configuration alone.
+        # Write-only arguments, and those kept as a hash, are in the configuration alone.
         new = plain(planned)
         given = plain(config)
         for name, flags in self._resources.spec(type).get("attributes", {}).items():
-            if flags.get("write_only"):
+            if flags.get("write_only") or (name in row.rules.hashed and given.get(name) is not None):
                 new[name] = given.get(name)
         new = _without_unknowns(new)
         new[LIMITS] = self._limits(type, new)

@@ -272,6 +272,7 @@ def _codes(shape: Any) -> set[str]:
 
 def _session(settings: Settings) -> Any:
     import botocore.session
+    from botocore.handlers import json_decode_policies
 
     session = botocore.session.Session(profile=settings.profile)
     if settings.credential_files:
@@ -284,6 +285,8 @@ def _session(settings: Settings) -> Any:
         session = _assumed(session, settings, role)
     if settings.web_identity is not None:
         session = _web_assumed(session, settings, settings.web_identity)
+    # Policy documents stay the text they are; botocore would parse them.
+    session.unregister("after-call.iam", json_decode_policies)
     return session
 
 

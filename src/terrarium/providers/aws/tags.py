@@ -29,10 +29,8 @@ def plan(drawn: Drawn, prior: Value | None, config: Value, settings: Settings, m
         drawn.members["tags_all"] = merged if every or modern else unknown(_TEXTS)
         return
     before = prior.data["tags_all"]
-    if (not before.is_null and before.data == merged.data) or (before.is_null and not every):
-        drawn.members["tags_all"] = before
-    elif every or modern or not before.is_null:
-        drawn.members["tags_all"] = merged if every or modern else unknown(_TEXTS)
+    unchanged = not every if before.is_null else before.data == merged.data
+    drawn.members["tags_all"] = before if unchanged else merged
 
 
 def wanted(new: Mapping[str, Any], settings: Settings) -> dict[str, str]:

@@ -176,11 +176,10 @@ def read_vpc_data(cloud: Cloud, given: Plain) -> Plain:
         "dhcp_options_id": vpc.get("DhcpOptionsId", ""),
         **{name: _vpc_attribute(cloud, id, attribute) for name, attribute, _ in _VPC_ATTRIBUTES},
         "instance_tenancy": vpc.get("InstanceTenancy", "default"),
-        "ipv6_association_id": v6.get("AssociationId"),
-        "ipv6_cidr_block": v6.get("Ipv6CidrBlock"),
+        "ipv6_association_id": v6.get("AssociationId", ""),
+        "ipv6_cidr_block": v6.get("Ipv6CidrBlock", ""),
         "main_route_table_id": _main_table(cloud, id),
         "owner_id": vpc.get("OwnerId", cloud.account_id),
-        "state": vpc.get("State"),
         "tags": shown(vpc),
     }
 
