@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 VERSION = "1.11.4"
 
@@ -106,6 +107,7 @@ def main(args: list[str]) -> int:
 
             return autocomplete(word == "-install-autocomplete")
         break
+    original = Path.cwd()
     if chdir is not None:
         try:
             os.chdir(chdir)
@@ -129,6 +131,7 @@ def main(args: list[str]) -> int:
 
     rest = _with_environment(name, rest, os.environ)
     world = World(os.environ)
+    world.original_folder = original
     if "-no-color" in rest:
         world.colour = False
     try:

@@ -66,12 +66,12 @@ def recorded(world: World) -> dict[str, Any] | None:
     return backend if isinstance(backend, dict) else None
 
 
-def record(world: World, backend: Backend, settings: Mapping[str, Any]) -> None:
-    """Writes down the backend that is in use."""
+def record(world: World, backend: Backend, settings: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    """Writes down the backend that is in use; `written` are the settings of the block alone, without overrides."""
     document = {
         "version": 3,
         "terraform_version": TERRAFORM_VERSION,
-        "backend": {"type": backend.type, "config": dict(settings), "hash": hash_of(settings)},
+        "backend": {"type": backend.type, "config": dict(settings), "hash": hash_of(written)},
     }
     world.data_folder.mkdir(parents=True, exist_ok=True)
     write_atomic(record_path(world), json.dumps(document, indent=2).encode(), 0o644)
@@ -90,22 +90,17 @@ def needs_init(world: World, root: ModuleNode) -> Diagnostic | None:
     if root.module.backend is not None and diagnostics and has_errors(diagnostics):
         reason = f'Initial configuration of the requested backend "{root.module.backend.type}"' if known is None else ""
     elif settings is not None and known is None:
-        reason = f'Initial configuration of the requested backend "local"'
+        reason = 'Initial configuration of the requested backend "local"'
     elif settings is None and known is not None and root.module.backend is None:
         reason = f'Unsetting the previously set backend "{known["type"]}"'
-    elif settings is not None and known is not None:
-        before = known.get("config") or {}
-        given = {k: v for k, v in settings.items() if v is not None}
-        if any(before.get(k) != v for k, v in given.items()) or (
-            not overridden(known) and any(v is not None and k not in given for k, v in before.items())
-        ):
-            reason = f'Backend configuration block has changed'
+    elif settings is not None and known is not None and known.get("hash") != hash_of(settings):
+        reason = "Backend configuration block has changed"
     if not reason:
         return None
     return error(
         'Backend initialization required, please run "terraform init"'
-        if "changed" not in reason or True
-        else "",
+        if known is None
+        else 'Backend initialization required: please run "terraform init"',
         f"Reason: {reason}\n\n"
         'The "backend" is the interface that Terraform uses to store state,\nperform operations, etc. If this message is showing up, it '
         "means that the\nTerraform configuration you're using is using a custom configuration for\nthe Terraform backend.\n\n"
@@ -115,7 +110,3 @@ def needs_init(world: World, root: ModuleNode) -> Diagnostic | None:
         "this point, no changes to your existing\nconfiguration or state have been made.",
     )
 
-
-def overridden(known: Mapping[str, Any]) -> bool:
-    """Whether settings came from -backend-config."""
-    return bool(known.get("overridden"))

@@ -208,7 +208,7 @@ def _backend(world: World, flags: Parsed, root: ModuleNode, say: Says) -> int:
         code = _adopt_local(world, flags, settings)
         if code:
             return code
-    record(world, backend, settings)
+    record(world, backend, settings, configured(root, {})[0] or {})
     say(
         f'[reset][green]\nSuccessfully configured the backend "{backend.type}"! Terraform will automatically\nuse this backend unless '
         "the backend configuration changes.[reset]",
@@ -245,7 +245,11 @@ def _copy_state(world: World, source: Path, target: Path) -> None:
     if old.empty and not old.lineage:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, source.read_bytes(), 0o644)
+    data = source.read_bytes()
+    write_atomic(target, data, 0o644)
+    # What was moved away stays as a backup beside an empty file.
+    write_atomic(source.with_name(source.name + ".backup"), data, 0o644)
+    write_atomic(source, b"", 0o644)
 
 
 def _ask_copy(world: World, flags: Parsed, question: str, text: str) -> bool | None:

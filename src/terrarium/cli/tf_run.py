@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrarium.base.diagnostics import Diagnostic, error, has_errors
+from terrarium.base.diagnostics import Diagnostic, error, has_errors, warning
 from terrarium.cli.tf_flags import Parsed, parse
 from terrarium.cli.tf_view import Lines
 from terrarium.cli.tf_world import World
@@ -100,6 +100,13 @@ def begin(world: World, flags: Parsed) -> None:
     if flags.flag("no-color"):
         world.colour = False
     world.compact_warnings = flags.flag("compact-warnings")
+    if flags.text("state"):
+        world.early.append(
+            warning(
+                "Deprecated flag: -state",
+                'Use the "path" attribute within the "local" backend to specify a file for state storage',
+            )
+        )
 
 
 def targets(flags: Parsed, world: World) -> tuple[tuple[Target, ...], tuple[Instance, ...], list[Diagnostic]]:
@@ -231,7 +238,7 @@ def functions_session(world: World, root: ModuleNode, values: Mapping[str, objec
         world.plugins,
         values,  # type: ignore[arg-type]
         world.workspace,
-        Path.cwd(),
+        world.original_folder,
         flags.number("parallelism", 10),
         lines,
         world.functions(predictable, timestamp=timestamp),
@@ -295,16 +302,16 @@ def make(
     options = Options(mode, flags.flag("refresh", True), wanted, replace)
     plan, more = make_plan(session, state, options, world.clock)
     lines.close()
-    return plan, root, store, unique([*diagnostics, *more])
+    return plan, root, store, unique([*world.early, *diagnostics, *more])
 
 
 def unique(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Without those that validation and planning both found."""
+    """Without warnings that validation and planning both found."""
     found: list[Diagnostic] = []
     seen: set[object] = set()
     for d in diagnostics:
-        key = (d.severity, d.summary, d.detail, d.subject, d.address)
-        if key not in seen:
+        key = (d.severity, d.summary, d.detail, d.subject)
+        if d.severity.value == "error" or key not in seen:
             seen.add(key)
             found.append(d)
     return found
@@ -494,6 +501,14 @@ def execute(
     if stopped():
         return world.fail(error("Execution halted", "The operation was interrupted. What was done has been saved in the state."))
     world.streams.print(paint(f"\n[reset][bold][green]{summary(found, counts)}[reset]\n", world.colour))
+    if flags.text("state-out") and not state.empty:
+        from terrarium.language.render import wrap
+
+        note = (
+            "The state of your infrastructure has been saved to the path below. This state is required to modify and destroy your "
+            "infrastructure, so keep it safe. To inspect the complete state use the `terraform show` command."
+        )
+        world.streams.print("\n" + wrap(note, world.width - 1) + f"\n\nState path: {flags.text('state-out')}\n")
     if found.mode is not Mode.DESTROY and state.outputs:
         world.streams.print(paint("\n[reset][bold][green]Outputs:[reset]\n\n", world.colour) + outputs_text(state) + "\n")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.cli.tf_flags import parse
@@ -40,7 +39,7 @@ def found(world: World) -> list[Diagnostic]:
     root, diagnostics = world.configuration()
     if has_errors(diagnostics):
         return diagnostics
-    session = Session(root, world.plugins, {}, world.workspace, Path.cwd(), functions=world.functions(True))
+    session = Session(root, world.plugins, {}, world.workspace, world.original_folder, functions=world.functions(True))
     return unique([*diagnostics, *check(session)])
 
 

@@ -50,7 +50,9 @@ class World:
         self.ids = Ids()
         self.sources: dict[str, Source] = {}
         self.width = WIDTH
-        self.parser_files: dict[str, str] = {}
+        self.early: list[Diagnostic] = []
+        """Warnings about flags, told together with those of the operation."""
+        self.original_folder = Path.cwd()
 
     # --- folders -----------------------------------------------------------------------------------------------
 

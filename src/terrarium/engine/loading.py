@@ -161,7 +161,7 @@ class Loader(Reader):
         typed = "type" in at
         if "type" in at:
             variable.type_expression = at["type"].expression
-            variable.type, variable.defaults, diagnostics = parse_type(at["type"].expression)
+            variable.type, variable.defaults, diagnostics = parse_type(static.unquoted_json(at["type"].expression))
             self.extend(diagnostics)
         if "description" in at:
             variable.description = self.text(at["description"].expression)

@@ -86,7 +86,7 @@ def change_json(change: ResourceChange) -> dict[str, Any]:
         "actions": list(change.action.value),
         "before": known(change.before),
         "after": known(change.after),
-        "after_unknown": {} if change.after.is_null else unknowns(change.after),
+        "after_unknown": {} if change.after.is_wholly_known else unknowns(change.after),
         "before_sensitive": False if change.before.is_null else sensitives(change.before),
         "after_sensitive": False if change.after.is_null else sensitives(change.after),
     }

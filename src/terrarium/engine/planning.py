@@ -257,6 +257,9 @@ class PlanWalk(Walk):
         diagnostics = self.conditions(task, "precondition", None)
         if has_errors(diagnostics):
             return diagnostics
+        own = self.self_references(task)
+        if own:
+            return diagnostics + own
         config, more = self.decode(block, resource.body, address.module, task.repetition)
         diagnostics += [replace(d, address=d.address or str(address)) for d in more]
         if has_errors(more):
@@ -310,6 +313,21 @@ class PlanWalk(Walk):
             importing=imported_id,
         )
         return diagnostics + self.conditions(task, "postcondition", decision.planned)
+
+    def self_references(self, task: _Task) -> Diagnostics:
+        """A block that refers to itself can't be evaluated."""
+        assert task.resource is not None
+        wanted = ("resource", task.address.mode, task.address.type, task.address.name)
+        return [
+            error(
+                "Self-referential block",
+                f"Configuration for {task.config_resource} may not refer to itself.",
+                reference.traversal.range,
+            )
+            for reference in self.body_references(task.schema.block, task.resource.body)
+            if (reference.kind, reference.mode, reference.type, reference.name) == wanted
+            for _ in range(2)
+        ]
 
     def import_object(self, task: _Task, id: str) -> tuple[StateObject | None, Diagnostics]:
         self.session.events.import_start(task.address, id)

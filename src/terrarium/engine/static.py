@@ -66,6 +66,17 @@ def _traversal_from_text(expression: nodes.Expression, text: str) -> nodes.Trave
     )
 
 
+def unquoted_json(expression: nodes.Expression) -> nodes.Expression:
+    """The expression that a string of a JSON file holds, where JSON writes what is no template (types)."""
+    text = constant_string(expression) if is_json(expression) else None
+    if text is None:
+        return expression
+    from terrarium.language import parser
+
+    inner, diagnostics = parser.parse_expression(text, expression.source.filename)
+    return expression if diagnostics else inner
+
+
 def traversal(expression: nodes.Expression, quoted: bool = True) -> tuple[nodes.Traversal | None, Diagnostics]:
     """A static reference. In quotes it is read too (`quoted`), with a warning unless the file is JSON."""
     if isinstance(expression, nodes.Traversal):

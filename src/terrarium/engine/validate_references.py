@@ -124,9 +124,6 @@ class ReferenceCheck:
         self._depends(module, resource.depends_on, bare)
         place = _Place(node, resource.count is not None, resource.for_each is not None, check=resource.check or "")
         found = body_references(resource.body)
-        for traversal in found:
-            if self._own(traversal, resource):
-                self._bad(node, error("Self-referential block", f"Configuration for {_prefixed(module, resource.local)} may not refer to itself.", traversal.range))
         self._check(module, [r for r in found if not self._own(r, resource)], place)
         self._rules(module, resource.preconditions, place)
         with_self = _Place(node, place.count, place.each, True, place.check)
@@ -282,10 +279,6 @@ def _is_splat(reference: Reference) -> bool:
 
 def _where(module: ModuleNode) -> str:
     return path_text(module.path) if module.path else "the root module"
-
-
-def _prefixed(module: ModuleNode, local: str) -> str:
-    return f"{path_text(module.path)}.{local}" if module.path else local
 
 
 __all__ = ["Nesting", "ReferenceCheck"]
