@@ -109,7 +109,13 @@ class Round:
             await self._report_counts()
             return None
         await self._note_pause()
-        if self.deployment["spec"].get("paused") or await self._size_changed():
+        if self.deployment["spec"].get("paused"):
+            await self._follow_size()
+            return None
+        if r.ROLLBACK in o.notes(self.deployment):
+            await self._roll_back()
+            return None
+        if await self._size_changed():
             await self._follow_size()
             return None
         if r.strategy(self.deployment) == "Recreate":
@@ -145,6 +151,25 @@ class Round:
         if r.complete(self.deployment, o.status(self.deployment)):
             await self._clean_up()
         return await self._report()
+
+    async def _roll_back(self) -> None:
+        """The old way to roll back: an annotation names a revision (0: the one before)."""
+        wanted = r.number(self.deployment, r.ROLLBACK) or r.revision_before(self.sets)
+        target = next((s for s in self.sets if r.revision(s) == wanted), None)
+        notes = {k: v for k, v in o.notes(self.deployment).items() if k != r.ROLLBACK}
+        fresh = {**self.deployment, "metadata": {**self.deployment["metadata"], "annotations": notes}}
+        tell = self.controller.events.event
+        if target is None:
+            tell(self.deployment, "Warning", "DeploymentRollbackRevisionNotFound", "Unable to find last revision.")
+        elif r.same_template(target["spec"]["template"], self.deployment["spec"]["template"]):
+            name = o.name(self.deployment)
+            text = f'The rollback revision contains the same template as current deployment "{name}"'
+            tell(self.deployment, "Warning", "DeploymentRollbackTemplateUnchanged", text)
+        else:
+            fresh = {**fresh, "spec": {**fresh["spec"], "template": r.without_hash(target["spec"]["template"])}}
+            text = f'Rolled back deployment "{o.name(self.deployment)}" to revision {wanted}'
+            tell(self.deployment, "Normal", "DeploymentRollback", text)
+        self.deployment = await self.write.update(DEPLOYMENTS, fresh)
 
     async def _size_changed(self) -> bool:
         await self._sync_new(create=False)

@@ -20,6 +20,7 @@ HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"
 HASH = "pod-template-hash"
+ROLLBACK = "deprecated.deployment.rollback.to"
 NOT_COPIED = frozenset(
     {
         "kubectl.kubernetes.io/last-applied-configuration",
@@ -27,7 +28,7 @@ NOT_COPIED = frozenset(
         HISTORY,
         DESIRED,
         MAXIMUM,
-        "deprecated.deployment.rollback.to",
+        ROLLBACK,
     }
 )
 
@@ -82,13 +83,19 @@ def _by_age(replica_set: Obj) -> tuple[datetime, str]:
 
 def same_template(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Equal but for the hash label."""
+    return without_hash(one) == without_hash(other)
 
-    def bare(template: Mapping[str, Any]) -> dict[str, Any]:
-        meta = dict(template.get("metadata") or {})
-        meta["labels"] = {k: v for k, v in (meta.get("labels") or {}).items() if k != HASH}
-        return {**template, "metadata": {k: v for k, v in meta.items() if v}}
 
-    return bare(one) == bare(other)
+def without_hash(template: Mapping[str, Any]) -> dict[str, Any]:
+    meta = dict(template.get("metadata") or {})
+    meta["labels"] = {k: v for k, v in (meta.get("labels") or {}).items() if k != HASH}
+    return {**template, "metadata": {k: v for k, v in meta.items() if v}}
+
+
+def revision_before(sets: Sequence[Obj]) -> int:
+    """The second highest revision; 0 when there is none."""
+    numbers = sorted({revision(s) for s in sets}, reverse=True)
+    return numbers[1] if len(numbers) > 1 else 0
 
 
 def find_new(deployment: Obj, sets: Sequence[Obj]) -> Obj | None:
