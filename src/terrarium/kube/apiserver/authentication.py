@@ -17,6 +17,10 @@ AUTHENTICATED, UNAUTHENTICATED = "system:authenticated", "system:unauthenticated
 ANONYMOUS = User("system:anonymous", groups=(UNAUTHENTICATED,))
 
 
+class ImpersonationError(Exception):
+    """Impersonation headers that make no user: answered with plain text, as the real server does."""
+
+
 class StaticTokens:
     """Tokens of a file as kube-apiserver's --token-auth-file: `token,user,uid,"group1,group2"` a line."""
 
@@ -116,7 +120,7 @@ def impersonated(headers: Sequence[tuple[str, str]]) -> User | None:
             extra[key] = (*extra.get(key, ()), value)
     if not name:
         if groups or uid or extra:
-            raise errors.bare_500(f"requested {_impersonation(groups, uid, extra)} without impersonating a user")
+            raise ImpersonationError(f"requested [{_impersonation(groups, uid, extra)}] without impersonating a user")
         return None
     if name == ANONYMOUS.name:
         if UNAUTHENTICATED not in groups:
@@ -130,7 +134,12 @@ def impersonated(headers: Sequence[tuple[str, str]]) -> User | None:
 
 
 def _impersonation(groups: Sequence[str], uid: str, extra: Mapping[str, Sequence[str]]) -> str:
-    return f"[{' '.join(groups)}]" if groups else uid or str(dict(extra))
+    """The references as Go prints them: kind, namespace, name, uid, version, resource version, field path."""
+    found = [f"{{Group  {group}    }}" for group in groups]
+    if uid:
+        found.append(f"{{UID  {uid}  authentication.k8s.io/v1  }}")
+    found += [f"{{UserExtra  {v}  authentication.k8s.io/v1  {key}}}" for key, vs in extra.items() for v in vs]
+    return " ".join(found)
 
 
 def service_account_groups(name: str) -> tuple[str, ...]:

@@ -70,7 +70,8 @@ async def ensure(resources: Resources, kind: Kind, obj: Obj) -> Obj:
     if status:
         obj["status"] = status
         for condition in status.get("conditions", ()):
-            condition.setdefault("lastTransitionTime", rfc3339(now))
+            if not condition.get("lastTransitionTime"):
+                condition["lastTransitionTime"] = rfc3339(now)
     if kind.strategy.generation:
         obj["metadata"]["generation"] = 1
     value = encode(typed.encode(obj, kind.schema, resources.minor) if kind.schema else obj)

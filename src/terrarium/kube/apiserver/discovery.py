@@ -169,9 +169,15 @@ def _resources(kind: Kind) -> list[dict[str, Any]]:
 
 def _aggregated(kind: Kind) -> dict[str, Any]:
     gv = kind.group_version
+
+    def response(of: GroupVersion | None, name: str) -> dict[str, str]:
+        # Built-in resources leave group and version to the enclosing entry.
+        shown = of or (gv if not kind.schema else GroupVersion("", ""))
+        return {"group": shown.group, "version": shown.version, "kind": name}
+
     row: dict[str, Any] = {
         "resource": kind.plural,
-        "responseKind": {"group": gv.group, "version": gv.version, "kind": kind.kind},
+        "responseKind": response(None, kind.kind),
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
         "verbs": list(kind.verbs),
@@ -183,11 +189,10 @@ def _aggregated(kind: Kind) -> dict[str, Any]:
     if kind.subresources:
         row["subresources"] = []
         for sub in sorted(kind.subresources.values(), key=lambda s: s.name):
-            of = sub.group_version or gv
             row["subresources"].append(
                 {
                     "subresource": sub.name,
-                    "responseKind": {"group": of.group, "version": of.version, "kind": sub.kind or kind.kind},
+                    "responseKind": response(sub.group_version, sub.kind or kind.kind),
                     "verbs": list(sub.verbs),
                 }
             )

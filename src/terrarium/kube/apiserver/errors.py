@@ -64,6 +64,24 @@ def conflict(kind: Kind, name: str, why: str) -> ApiError:
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
 
+def uid_precondition(asked: str, found: str) -> str:
+    return f"Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
+
+
+def storage_error(key: str, why: str) -> str:
+    """How a failed precondition of a write is worded: it comes from the store."""
+    return f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+
+
+def record_conflict(kind: Kind, name: str, why: str) -> ApiError:
+    """A conflict that the real server reports for the Kind in place of the resource."""
+    details = {"name": name, "kind": kind.kind}
+    if kind.group_version.group:
+        details["group"] = kind.group_version.group
+    title = f"{kind.kind}.{kind.group_version.group}" if kind.group_version.group else kind.kind
+    return status(409, "Conflict", f'Operation cannot be fulfilled on {title} "{name}": {why}', details)
+
+
 def forbidden(kind: Kind, name: str, why: str) -> ApiError:
     return status(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', _details(kind, name))
 
@@ -80,7 +98,8 @@ def invalid_named(group: str, kind: str, name: str, errors: Sequence[FieldError]
         details["name"] = name
     if group:
         details["group"] = group
-    details["kind"] = kind
+    if kind:
+        details["kind"] = kind
     details["causes"] = [{"reason": e.reason, "message": e.message, "field": e.field} for e in errors]
     title = f"{kind}.{group}" if group else kind
     return status(422, "Invalid", f'{title} "{name}" is invalid: {joined}', details)

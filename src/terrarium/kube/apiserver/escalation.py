@@ -105,13 +105,7 @@ class Escalation(Behaviour):
                 return
             rules = await self._rbac.role_rules(scope, ref.get("name", ""))
             if rules is None:
-                target = self._resource_of(plural)
-                raise errors.status(
-                    404,
-                    "NotFound",
-                    f'{plural}.{GROUP} "{ref.get("name", "")}" not found',
-                    {"name": ref.get("name", ""), "group": target.group, "kind": plural},
-                )
+                raise errors.not_found(self._kind, ref.get("name", ""))
         else:
             if await self._may(call.user, "escalate", self._kind.plural, namespace, obj["metadata"].get("name", "")):
                 return

@@ -87,7 +87,7 @@ class Handlers:
         validation = query.get("fieldValidation", [""])[0]
         found: list[FieldError] = []
         dry_run = "dryRun" in query
-        if dry_run and query["dryRun"] != ["All"]:
+        if dry_run and set(query["dryRun"]) != {"All"}:
             values = "{" + ", ".join(quote(v) for v in query["dryRun"]) + "}"
             found.append(
                 FieldError(
@@ -160,6 +160,8 @@ class Handlers:
         body = await request.body()
         name = self._body_kind(target)
         value, twice = bodies.decode(body, request.headers.get("content-type", ""), name)
+        if value is None:
+            value = {}
         if not isinstance(value, dict):
             raise errors.bad_request(
                 f"the object provided is unrecognized (must be of type {name}): couldn't get version/kind; "
@@ -331,8 +333,9 @@ class Handlers:
         options = self._list_options(request)
         lists.check_watch(options, watch_list=self._api.resources.minor >= _WATCH_LIST_SINCE)
         if form.media == negotiate.YAML or (form.shape == "Table" and options.initial_events):
+            types = negotiate.STREAMS if form.media == negotiate.YAML else negotiate.MEDIA
             raise errors.status(
-                406, "NotAcceptable", f"only the following media types are accepted: {', '.join(negotiate.MEDIA)}"
+                406, "NotAcceptable", f"only the following media types are accepted: {', '.join(types)}"
             )
         info = request.info
         timeout = info.first("timeoutSeconds")
@@ -639,7 +642,7 @@ def _integer(text: str) -> int:
 def _check_delete(options: Obj) -> None:
     found: list[FieldError] = []
     dry_run = options.get("dryRun")
-    if dry_run and list(dry_run) != ["All"]:
+    if dry_run and set(dry_run) != {"All"}:
         values = "{" + ", ".join(quote(v) for v in dry_run) + "}"
         found.append(
             FieldError(

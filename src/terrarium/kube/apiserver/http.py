@@ -62,6 +62,9 @@ class App:
         seconds = self._metrics.begin(info)
         try:
             reply = await self._answer(request)
+        except authentication.ImpersonationError as wrong:
+            body = f'Internal Server Error: "{scope["path"]}": {wrong}\n'
+            reply = Reply(500, body.encode(), "text/plain; charset=utf-8")
         except ApiError as error:
             reply = self._failure(request, error)
         except Unavailable as error:
@@ -138,7 +141,16 @@ class App:
         if info.verb in ("list", "watch", "deletecollection") and not name:
             name = _field_name(info.first("fieldSelector"))
         await self._api.authorizer.check(
-            Attributes(user, info.verb, resource, info.subresource, info.namespace, name, info.path)
+            Attributes(
+                user,
+                info.verb,
+                resource,
+                info.subresource,
+                info.namespace,
+                name,
+                info.path,
+                info.first("fieldSelector"),
+            )
         )
 
     async def _websocket(self, request: Request, receive: Receive, send: Send) -> None:

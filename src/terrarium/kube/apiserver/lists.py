@@ -92,7 +92,7 @@ def check(options: ListOptions) -> None:
                 FieldError(
                     "FieldValueNotSupported",
                     "resourceVersionMatch",
-                    f'Unsupported value: {quote(options.match)}: supported values: "", "Exact", "NotOlderThan"',
+                    f'Unsupported value: {quote(options.match)}: supported values: "Exact", "NotOlderThan", ""',
                 )
             )
         if options.match == "Exact" and options.revision == "0":

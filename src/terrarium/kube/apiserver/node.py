@@ -63,6 +63,10 @@ class NodeAuthorizer:
         return Decision("no opinion", f"no relationship found between node '{node}' and this object")
 
     async def _pod(self, attributes: Attributes, node: str) -> Decision:
+        if attributes.verb in ("list", "watch") and not attributes.name:
+            if f"spec.nodeName={node}" not in attributes.fields.replace("==", "=").split(","):
+                return Decision("no opinion", "can only list/watch pods with spec.nodeName field selector")
+            return Decision("allow")
         if attributes.verb == "get" and not attributes.subresource and attributes.name:
             for pod in await self._pods(node, attributes.namespace):
                 if pod["metadata"]["name"] == attributes.name:
@@ -78,7 +82,7 @@ class NodeAuthorizer:
         return Decision("allow")
 
     async def _node(self, attributes: Attributes, node: str) -> Decision:
-        if attributes.verb in ("get", "list", "watch", "update", "patch") and attributes.name not in ("", node):
+        if attributes.verb in _READS and attributes.name not in ("", node):
             return Decision("no opinion", f"node '{node}' cannot read '{attributes.name}', only its own Node object")
         return Decision("allow") if _plain(attributes) else Decision("no opinion")
 

@@ -13,6 +13,7 @@ from terrarium.kube.apiserver import bodies, errors, negotiate
 from terrarium.kube.apiserver.discovery import Discovery
 from terrarium.kube.apiserver.messages import Reply, Request
 from terrarium.kube.apiserver.metrics import Metrics
+from terrarium.kube.client.contract import ApiError
 
 TEXT = "text/plain; charset=utf-8"
 JWKS = "application/jwk-set+json"
@@ -28,7 +29,7 @@ CHECKS = (
     "poststarthook/bootstrap-controller",
     "autoregister-completion",
 )
-_READY = ("informer-sync",)
+_READY = ("informer-sync", "shutdown")
 
 
 def not_found_page() -> Reply:
@@ -92,14 +93,20 @@ class Pages:
             handler = self._openapi_document
         if handler is None:
             return not_found_page()
-        if request.info.method not in ("GET", "HEAD"):
+        if request.info.method not in ("GET", "HEAD") and parts[0] not in ("api", "apis"):
             raise errors.method_not_allowed()
         return await handler(request)
 
     # Discovery
 
     def _encoded(self, request: Request, value: dict[str, Any]) -> Reply:
-        form = negotiate.choose(request.headers.get("accept"), request.info.query, request.agent, shapes=False)
+        try:
+            form = negotiate.choose(request.headers.get("accept"), request.info.query, request.agent, shapes=False)
+        except ApiError:
+            accepted = ", ".join(negotiate.MEDIA)
+            raise errors.status(
+                406, "NotAcceptable", f"only the following media types are accepted: {accepted}"
+            ) from None
         body, content_type = bodies.encode(value, form)
         return Reply(200, body, content_type)
 
@@ -170,10 +177,7 @@ class Pages:
         verbose = "verbose" in request.info.query
         if ready and not verbose:
             return text("ok")
-        lines = [
-            f"[+]{name} excluded: ok" if name in excluded else f"[+]{name} ok"
-            for name in (*names, *(("shutdown",) if root == "readyz" else ()))
-        ]
+        lines = [f"[+]{name} excluded: ok" if name in excluded else f"[+]{name} ok" for name in names]
         if not ready:
             lines.append("[-]poststarthook/bootstrap failed: reason withheld")
             return text("\n".join([*lines, f"{root} check failed", ""]), 500)

@@ -268,9 +268,9 @@ def _scope_fits(term: Obj, pod: Obj) -> bool:
         case "NotTerminating":
             return not ends
         case "BestEffort":
-            return best
+            return bool(best)
         case "NotBestEffort":
-            return not best
+            return not bool(best)
         case "CrossNamespacePodAffinity":
             return _crosses(spec)
     value: str = spec.get("priorityClassName", "")

@@ -448,6 +448,18 @@ class NodeRestriction(Plugin):
             return False
         return key not in self._FREE
 
+    async def _tokens(self, request: AdmissionRequest, node: str) -> None:
+        if request.subresource != "token" or request.obj is None:
+            return
+        bound = (request.obj.get("spec") or {}).get("boundObjectRef") or {}
+        if bound.get("kind") != "Pod" or not bound.get("name"):
+            raise Denied("node requested token not bound to a pod")
+        if not bound.get("uid"):
+            raise Denied("node requested token with a pod binding without a uid")
+        pod = await self.one("", "v1", "pods", request.namespace, bound["name"])
+        if pod is not None and (pod.get("spec") or {}).get("nodeName") != node:
+            raise Denied("node requested token bound to a pod scheduled on a different node")
+
     async def _leases(self, request: AdmissionRequest, node: str) -> None:
         if request.namespace != "kube-node-lease":
             raise Denied('can only access leases in the "kube-node-lease" system namespace')
@@ -456,6 +468,7 @@ class NodeRestriction(Plugin):
 
 
 _NODE_RULES = {
+    "serviceaccounts": NodeRestriction._tokens,
     "pods": NodeRestriction._pods,
     "nodes": NodeRestriction._nodes,
     "leases.coordination.k8s.io": NodeRestriction._leases,

@@ -66,7 +66,7 @@ def parse(method: str, path: str, query: Query) -> Info:
         group, version, rest = segments[1], segments[2], segments[3:]
     else:
         return plain if method != "GET" and method != "HEAD" else Info(method, path, query, "get")
-    verb = _VERBS.get(method, method.lower())
+    verb = _VERBS.get(method, "")
     if rest[0] == "watch" and len(rest) > 1:
         verb, rest = "watch", rest[1:]
     namespace = ""

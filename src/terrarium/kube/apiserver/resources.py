@@ -45,7 +45,8 @@ RETURNS_DELETED = frozenset(
 """Resources whose deletion is answered with the object rather than with a Status."""
 ORPHANS_BY_DEFAULT = frozenset({"jobs.batch", "replicationcontrollers"})
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
-NAME_LIMIT = 63
+_CONTENT_SUBRESOURCES = frozenset({"ephemeralcontainers", "resize", "scale"})
+"""Subresources whose writes count in `generation`."""
 _GENERATED_BASE = 58
 _TRIES = 8
 
@@ -161,7 +162,16 @@ class Resources:
         return self.behaviours.get(kind.resource, _PLAIN)
 
     def _context(self, call: Call, old: Obj | None, subresource: str) -> Context:
-        return Context(now=self.clock.now(), user=call.user.name, old=old, subresource=subresource)
+        user = call.user
+        return Context(
+            now=self.clock.now(),
+            user=user.name,
+            uid=user.uid,
+            groups=user.groups,
+            extra=user.extra,
+            old=old,
+            subresource=subresource,
+        )
 
     def _strategy(self, kind: Kind, subresource: str) -> Strategy:
         sub = kind.subresources.get(subresource) if subresource else None
@@ -177,7 +187,7 @@ class Resources:
         row = self.registry.kind(*_group_version(stored["apiVersion"]), stored["kind"]) or kind
         return encode(typed.encode(stored, row.schema, self.minor) if row.schema else stored)
 
-    async def create(self, kind: Kind, namespace: str, obj: Obj, call: Call) -> Record:
+    async def create(self, kind: Kind, namespace: str, obj: Obj, call: Call, *, track: bool = True) -> Record:
         """Stores `obj`, which is fresh and decoded. Its namespace is that of the request when it has none."""
         meta = obj.setdefault("metadata", {})
         _check_namespace(kind, namespace, meta)
@@ -191,17 +201,20 @@ class Resources:
             if generated:
                 meta["name"] = meta["generateName"][:_GENERATED_BASE] + self.ids.suffix()
             try:
-                return await self._create(kind, fresh(obj) if generated else obj, call, context, behaviour)
+                return await self._create(kind, fresh(obj) if generated else obj, call, context, behaviour, track)
             except ApiError as error:
                 if error.reason != "AlreadyExists" or not generated or attempt == _TRIES - 1:
                     raise
         raise AssertionError("the loop returns or raises")
 
-    async def _create(self, kind: Kind, obj: Obj, call: Call, context: Context, behaviour: Behaviour) -> Record:
+    async def _create(
+        self, kind: Kind, obj: Obj, call: Call, context: Context, behaviour: Behaviour, track: bool
+    ) -> Record:
         meta = obj["metadata"]
         for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
             meta.pop(name, None)
-        ownership.track_create(obj, kind, call.manager, context.now)
+        if track:
+            ownership.track(obj, None, kind, call.manager, context.now, "", self.minor)
         request = self._request(kind, "CREATE", obj, None, call)
         await self._admit(request, call)
         meta["uid"] = self.ids.uuid()
@@ -285,11 +298,8 @@ class Resources:
         context = self._context(call, old, subresource)
         self._check_version(kind, name, strategy, meta, current)
         if meta.get("uid") and meta["uid"] != was.get("uid"):
-            raise errors.conflict(
-                kind,
-                name,
-                f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {was.get('uid', '')}",
-            )
+            why = errors.uid_precondition(meta["uid"], was.get("uid", ""))
+            raise errors.conflict(kind, name, errors.storage_error(current.entry.key, why))
         for field_name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
             _keep(meta, was, field_name)
         meta.pop("selfLink", None)
@@ -298,11 +308,12 @@ class Resources:
         if not system:
             strategy.default(obj, context)
             if track:
-                ownership.track_update(obj, old, kind, call.manager, context.now, subresource)
+                ownership.track(obj, old, kind, call.manager, context.now, subresource, self.minor)
             if admit:
                 await self._admit(request, call)
             strategy.prepare_update(obj, context)
-            if strategy.generation and _content(obj) != _content(old):
+            counts = strategy.generation or (kind.strategy.generation and subresource in _CONTENT_SUBRESOURCES)
+            if counts and _content(obj) != _content(old):
                 meta["generation"] = was.get("generation", 0) + 1
             await behaviour.before_update(obj, old, call)
             if found := strategy.validate_update(obj, context):
@@ -543,15 +554,18 @@ def _ends(obj: Obj, old: Obj) -> bool:
 def _check_preconditions(kind: Kind, name: str, old: Obj, options: DeleteOptions) -> None:
     meta = old["metadata"]
     if options.uid and options.uid != meta.get("uid"):
-        why = f"UID in precondition: {options.uid}, UID in object meta: {meta.get('uid', '')}"
+        why = (
+            f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.get('uid', '')}). "
+            "The object might have been deleted and then recreated"
+        )
     elif options.revision and options.revision != meta.get("resourceVersion"):
         why = (
-            f"ResourceVersion in precondition: {options.revision}, "
-            f"ResourceVersion in object meta: {meta.get('resourceVersion', '')}"
+            f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in record "
+            f"({meta.get('resourceVersion', '')}). The object might have been modified"
         )
     else:
         return
-    raise errors.conflict(kind, name, f"Precondition failed: {why}")
+    raise errors.record_conflict(kind, name, why)
 
 
 def _finalizers(present: Sequence[str], options: DeleteOptions, orphans: bool) -> list[str]:

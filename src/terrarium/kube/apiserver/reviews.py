@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api.hooks import Attributes, User
+from terrarium.kube.api.hooks import Attributes, Unauthenticated, User
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.api import Creator, Target
@@ -14,6 +14,7 @@ from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.authorization import MASTERS, Union
 from terrarium.kube.apiserver.rbac import Rbac
 from terrarium.kube.apiserver.resources import Call, Resources
+from terrarium.kube.apiserver.tokens import ServiceAccountTokens
 from terrarium.kube.client.contract import ApiError, Resource
 
 
@@ -50,7 +51,7 @@ def _check(target: Target, obj: Obj, *, subject: bool) -> None:
             FieldError(
                 "FieldValueInvalid",
                 "spec.resourceAttributes",
-                "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+                'Invalid value: "null": exactly one of nonResourceAttributes or resourceAttributes must be specified',
             )
         )
     if subject and not spec.get("user") and not spec.get("groups"):
@@ -60,7 +61,7 @@ def _check(target: Target, obj: Obj, *, subject: bool) -> None:
             )
         )
     if found:
-        raise errors.invalid(target.kind, "", found)
+        raise errors.invalid_named(target.kind.group_version.group, "", "", found)
 
 
 class AccessReview:
@@ -109,33 +110,38 @@ class RulesReview:
             else:
                 resources.append(raw)
         status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
-        return {**obj, "status": status}
+        return {**obj, "spec": {}, "status": status}
 
 
 class TokenReview:
     """Says whose a token is."""
 
-    def __init__(self, authentication: Authentication, audiences: tuple[str, ...]) -> None:
+    def __init__(self, authentication: Authentication, tokens: ServiceAccountTokens) -> None:
         self._authentication = authentication
-        self._audiences = audiences
+        self._tokens = tokens
 
     async def __call__(self, target: Target, obj: Obj, call: Call) -> Obj:
         spec = obj.get("spec") or {}
         token = spec.get("token", "")
         if not token:
             raise errors.bad_request("token is required for TokenReview in authentication")
+        asked = spec.get("audiences") or list(self._tokens.audiences)
+        status: dict[str, Any] = {"user": {}}
         try:
-            user = await self._authentication.token(token)
+            found = await self._tokens.review(token, spec.get("audiences") or ())
+            if found is None:
+                user = await self._authentication.token(token)
+                audiences = [a for a in asked if a in self._tokens.audiences]
+            else:
+                user, audiences = found
+            if audiences:
+                status = {"authenticated": True, "user": user_info(user), "audiences": audiences}
+            else:
+                status["error"] = "invalid bearer token"
         except ApiError:
-            return {**obj, "status": {"user": {}, "error": "[invalid bearer token]"}}
-        asked = spec.get("audiences") or list(self._audiences)
-        status: dict[str, Any] = {
-            "authenticated": True,
-            "user": user_info(user),
-            "audiences": [a for a in asked if a in self._audiences],
-        }
-        if not status["audiences"]:
-            return {**obj, "status": {"user": {}, "error": "[invalid bearer token]"}}
+            status["error"] = "invalid bearer token"
+        except Unauthenticated as wrong:
+            status["error"] = f"[invalid bearer token, {wrong}]"
         return {**obj, "status": status}
 
 
@@ -164,7 +170,7 @@ def user_info(user: User) -> Obj:
 
 
 def creators(
-    resources: Resources, authorizer: Union, rbac: Rbac, authentication: Authentication, audiences: tuple[str, ...]
+    resources: Resources, authorizer: Union, rbac: Rbac, authentication: Authentication, tokens: ServiceAccountTokens
 ) -> Mapping[str, Creator]:
     others = AccessReview(authorizer, oneself=False)
     return {
@@ -172,6 +178,6 @@ def creators(
         "subjectaccessreviews.authorization.k8s.io": others,
         "localsubjectaccessreviews.authorization.k8s.io": others,
         "selfsubjectrulesreviews.authorization.k8s.io": RulesReview(rbac),
-        "tokenreviews.authentication.k8s.io": TokenReview(authentication, audiences),
+        "tokenreviews.authentication.k8s.io": TokenReview(authentication, tokens),
         "selfsubjectreviews.authentication.k8s.io": SelfReview(resources),
     }

@@ -36,7 +36,7 @@ from terrarium.kube.apiserver.rbac import Rbac
 from terrarium.kube.apiserver.resources import Resources
 from terrarium.kube.apiserver.reviews import creators
 from terrarium.kube.apiserver.streams import Streams
-from terrarium.kube.apiserver.subresources import subresources
+from terrarium.kube.apiserver.subresources import Bindings, subresources
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
 from terrarium.kube.client.local import LocalClient
 from terrarium.kube.storage.contract import Storage
@@ -111,7 +111,10 @@ class ApiServer:
             self.resources,
             authorizer,
             subresources(self.resources, self.tokens),
-            creators(self.resources, authorizer, rbac, authentication, self.tokens.audiences),
+            {
+                **creators(self.resources, authorizer, rbac, authentication, self.tokens),
+                "bindings": Bindings(self.resources),
+            },
         )
         self._discovery = Discovery(registry, f"{config.host}:0")
         self.metrics = Metrics()
@@ -160,6 +163,7 @@ class ApiServer:
             self._listener = Listener(self.app, self.config.host, self.config.port, context)
             self._port = await self._listener.start()
             self._discovery.address = f"{self.config.host}:{self._port}"
+        await services.ensure_endpoints(self.resources, self.config.host, self._port or 443, self.ca)
         self._tasks.keep("compaction", self._compact)
         self._ready = True
 

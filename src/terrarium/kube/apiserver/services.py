@@ -273,3 +273,82 @@ async def ensure_kubernetes(resources: Resources, allocator: Allocator, config: 
                 "status": {"conditions": [condition]},
             },
         )
+
+
+async def ensure_endpoints(resources: Resources, host: str, port: int, ca: bytes) -> None:
+    """Where the API server is (Endpoints and EndpointSlice `kubernetes`), and what extension servers must know of it."""
+    rows: list[tuple[str, str, str, Obj]] = [
+        (
+            "",
+            "v1",
+            "endpoints",
+            {
+                "apiVersion": "v1",
+                "kind": "Endpoints",
+                "metadata": {
+                    "name": "kubernetes",
+                    "namespace": "default",
+                    "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+                },
+                "subsets": [
+                    {
+                        "addresses": [{"ip": host}],
+                        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+                    }
+                ],
+            },
+        ),
+        (
+            "discovery.k8s.io",
+            "v1",
+            "endpointslices",
+            {
+                "apiVersion": "discovery.k8s.io/v1",
+                "kind": "EndpointSlice",
+                "metadata": {
+                    "name": "kubernetes",
+                    "namespace": "default",
+                    "labels": {"kubernetes.io/service-name": "kubernetes"},
+                },
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [host], "conditions": {"ready": True}}],
+                "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+            },
+        ),
+        (
+            "",
+            "v1",
+            "configmaps",
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+                "data": {
+                    "client-ca-file": ca.decode(),
+                    "requestheader-allowed-names": '["front-proxy-client"]',
+                    "requestheader-client-ca-file": ca.decode(),
+                    "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+                    "requestheader-group-headers": '["X-Remote-Group"]',
+                    "requestheader-username-headers": '["X-Remote-User"]',
+                },
+            },
+        ),
+        (
+            "",
+            "v1",
+            "configmaps",
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {
+                    "name": "kube-apiserver-legacy-service-account-token-tracking",
+                    "namespace": "kube-system",
+                },
+                "data": {"since": resources.clock.now().strftime("%Y-%m-%d")},
+            },
+        ),
+    ]
+    for group, version, plural, obj in rows:
+        kind = resources.registry.resource(group, version, plural)
+        if kind is not None:
+            await bootstrap.ensure(resources, kind, obj)

@@ -8,6 +8,7 @@ from typing import Any
 from terrarium.base.clock import rfc3339
 from terrarium.kube.api import selectors
 from terrarium.kube.api.gotext import quote
+from terrarium.kube.api.hooks import AdmissionRequest
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.api import Sub, Target
@@ -70,7 +71,9 @@ def scale_of(obj: Obj) -> Obj:
     if obj["kind"] == "ReplicationController":
         text = str(selectors.from_labels(selector))
     else:
-        text = str(selectors.from_label_selector(selector))
+        plain = str(selectors.from_labels((selector or {}).get("matchLabels")))
+        expressions = {"matchExpressions": (selector or {}).get("matchExpressions") or []}
+        text = ",".join(filter(None, (plain, str(selectors.from_label_selector(expressions)))))
     if text:
         made_status["selector"] = text
     made_spec = {"replicas": spec["replicas"]} if spec.get("replicas") else {}
@@ -95,6 +98,8 @@ class Binding(_Only):
         meta = obj.get("metadata") or {}
         name = target.name or meta.get("name", "")
         node = (obj.get("target") or {}).get("name", "")
+        if target.name and meta.get("name", "") != target.name:
+            raise errors.bad_request("name in URL does not match name in Binding object")
         found: list[FieldError] = []
         kind = (obj.get("target") or {}).get("kind", "")
         if kind not in ("", "Node"):
@@ -114,10 +119,17 @@ class Binding(_Only):
 
         def bind(pod: Obj) -> Obj:
             if meta.get("uid") and meta["uid"] != pod["metadata"]["uid"]:
+                why = errors.uid_precondition(meta["uid"], pod["metadata"]["uid"])
                 raise errors.conflict(
-                    pods,
-                    name,
-                    f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: {pod['metadata']['uid']}",
+                    pods, name, errors.storage_error(self._resources.key(pods, target.namespace, name), why)
+                )
+            if meta.get("resourceVersion") and meta["resourceVersion"] != pod["metadata"]["resourceVersion"]:
+                why = (
+                    f"Precondition failed: ResourceVersion in precondition: {meta['resourceVersion']}, "
+                    f"ResourceVersion in object meta: {pod['metadata']['resourceVersion']}"
+                )
+                raise errors.conflict(
+                    pods, name, errors.storage_error(self._resources.key(pods, target.namespace, name), why)
                 )
             if pod["metadata"].get("deletionTimestamp"):
                 raise _refused(name, f"pod {name} is being deleted, cannot be assigned to a host")
@@ -138,6 +150,17 @@ class Binding(_Only):
 
         await self._resources.update(pods, target.namespace, name, bind, call, system=True)
         return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+class Bindings:
+    """POST to `bindings`: the same, with the pod's name in the body."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._binding = Binding(resources)
+
+    async def __call__(self, target: Target, obj: Obj, call: Call) -> Obj:
+        _, answer = await self._binding.create(target, obj, call)
+        return answer
 
 
 def _refused(name: str, why: str) -> ApiError:
@@ -173,8 +196,29 @@ class Eviction(_Only):
         )
         if _counts(pod):
             await self._spend(pod, call)
+        if not call.dry_run and not pod["metadata"].get("deletionTimestamp"):
+            await self._mark(target, call)
         await self._resources.delete(target.kind, target.namespace, target.name, how, call)
         return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+    async def _mark(self, target: Target, call: Call) -> None:
+        """Tells in the pod's conditions why it goes."""
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+            "lastProbeTime": None,
+            "lastTransitionTime": rfc3339(self._resources.clock.now()),
+        }
+
+        def mark(pod: Obj) -> Obj:
+            held = pod.setdefault("status", {}).get("conditions") or []
+            kept = [c for c in held if c.get("type") != "DisruptionTarget"]
+            pod["status"]["conditions"] = [*kept, condition]
+            return pod
+
+        await self._resources.update(target.kind, target.namespace, target.name, mark, call, system=True)
 
     async def _spend(self, pod: Obj, call: Call) -> None:
         """Takes one disruption off the pod's budget; 429 when there is none left."""
@@ -188,15 +232,7 @@ class Eviction(_Only):
             raise errors.status(
                 500,
                 "InternalError",
-                "Internal error occurred: This pod has more than one PodDisruptionBudget, which the eviction subresource "
-                "does not support.",
-                {
-                    "causes": [
-                        {
-                            "message": "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-                        }
-                    ]
-                },
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             )
         if not budgets:
             return
@@ -218,6 +254,17 @@ class Eviction(_Only):
                     name,
                 )
             status["disruptionsAllowed"] = allowed - 1
+            if allowed == 1:
+                status["conditions"] = [
+                    {
+                        "type": "DisruptionAllowed",
+                        "status": "False",
+                        "reason": "InsufficientPods",
+                        "message": "",
+                        "observedGeneration": status.get("observedGeneration", 0),
+                        "lastTransitionTime": now,
+                    }
+                ]
             status.setdefault("disruptedPods", {})[pod["metadata"]["name"]] = now
             return budget
 
@@ -263,6 +310,11 @@ class Token(_Only):
 
     async def create(self, target: Target, obj: Obj, call: Call) -> tuple[int, Obj]:
         account = await self._resources.get(target.kind, target.namespace, target.name)
+        await self._resources.admit(
+            AdmissionRequest(
+                "CREATE", target.resource, "TokenRequest", target.namespace, target.name, obj, None, call.user, "token"
+            )
+        )
         return 201, await self._tokens.request(account.stored, obj, call)
 
 

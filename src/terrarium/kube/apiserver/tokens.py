@@ -70,6 +70,7 @@ class ServiceAccountTokens:
             return None
         wanted = tuple(audiences) or self.audiences
         user = await self._user(claims, wanted)
+        user = User(user.name, user.uid, (*user.groups, "system:authenticated"), user.extra)
         return user, [a for a in wanted if a in _audience(claims)]
 
     def _claims(self, token: str) -> dict[str, Any] | None:
@@ -94,7 +95,8 @@ class ServiceAccountTokens:
         if claims.get("exp", 0) <= now or claims.get("nbf", 0) > now + 10:
             raise Unauthenticated("service account token: not valid at this time")
         if not set(_audience(claims)) & set(audiences):
-            raise Unauthenticated("service account token: for another audience")
+            theirs, ours = (json.dumps(list(names)) for names in (_audience(claims), audiences))
+            raise Unauthenticated(f"token audiences {theirs} is invalid for the target audiences {ours}")
         bound = claims.get(_CLAIM) or {}
         namespace, account = bound.get("namespace", ""), bound.get("serviceaccount") or {}
         await self._check("serviceaccounts", namespace, account)
@@ -137,6 +139,16 @@ class ServiceAccountTokens:
         if seconds is None:
             seconds = 3600
         found: list[FieldError] = []
+        for field in ("name", "namespace"):
+            given = (request.get("metadata") or {}).get(field, "")
+            if given and given != meta[field]:
+                found.append(
+                    FieldError(
+                        "FieldValueInvalid",
+                        f"metadata.{field}",
+                        f"Invalid value: {json.dumps(given)}: must match the service account {field} if specified",
+                    )
+                )
         if seconds < _SHORTEST:
             found.append(
                 FieldError(
@@ -154,7 +166,7 @@ class ServiceAccountTokens:
                 )
             )
         if found:
-            raise errors.invalid_named("authentication.k8s.io", "TokenRequest", "", found)
+            raise errors.invalid_named("authentication.k8s.io", "TokenRequest", meta["name"], found)
         spec["expirationSeconds"] = seconds
         now = int(self._resources.clock.time())
         bound: dict[str, Any] = {"namespace": meta["namespace"]}
@@ -187,9 +199,9 @@ class ServiceAccountTokens:
         kind_name = reference.get("kind", "")
         row = _BOUND.get(kind_name)
         if row is None or reference.get("apiVersion", row[0]) != row[0]:
-            raise errors.bad_request(
-                f"cannot bind token to object of type {reference.get('apiVersion', '')}, Kind={kind_name}"
-            )
+            version = reference.get("apiVersion", "")
+            shown = version if "/" in version else f"/{version}"
+            raise errors.bad_request(f"cannot bind token to object of type {shown}, Kind={kind_name}")
         kind = self._resources.registry.resource("", "v1", row[1])
         assert kind is not None
         namespace = account["namespace"] if kind.namespaced else ""
@@ -198,7 +210,7 @@ class ServiceAccountTokens:
         meta = record.stored["metadata"]
         if reference.get("uid") and reference["uid"] != meta["uid"]:
             why = f"the UID in the bound object reference ({reference['uid']}) does not match the UID in record. The object might have been deleted and then recreated"
-            raise errors.conflict(kind, name, why)
+            raise errors.record_conflict(kind, name, why)
         claims: dict[str, Any] = {kind_name.lower(): {"name": name, "uid": meta["uid"]}}
         if kind_name == "Pod":
             pod = record.stored["spec"]
