@@ -8,9 +8,10 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
@@ -204,8 +205,8 @@ class ArchiveData(DataSource):
 
 class ArchiveProvider(SmallProvider):
     name = "archive"
-    resources = {"archive_file": ArchiveFile()}
-    data_sources = {"archive_file": ArchiveData()}
+    resources: ClassVar[Mapping[str, Resource]] = {"archive_file": ArchiveFile()}
+    data_sources: ClassVar[Mapping[str, DataSource]] = {"archive_file": ArchiveData()}
 
 
 def create() -> ArchiveProvider:

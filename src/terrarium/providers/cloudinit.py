@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.providers.framework import DataSource, Plain, Resource, SmallProvider, complaint
@@ -73,8 +74,8 @@ class ConfigData(DataSource):
 
 class CloudinitProvider(SmallProvider):
     name = "cloudinit"
-    resources = {"cloudinit_config": Config()}
-    data_sources = {"cloudinit_config": ConfigData()}
+    resources: ClassVar[Mapping[str, Resource]] = {"cloudinit_config": Config()}
+    data_sources: ClassVar[Mapping[str, DataSource]] = {"cloudinit_config": ConfigData()}
 
 
 def create() -> CloudinitProvider:

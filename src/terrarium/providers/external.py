@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.providers.framework import DataSource, Plain, Refused, SmallProvider, complaint
@@ -106,7 +107,7 @@ def _lookup_failed(program: str) -> Refused:
 
 class ExternalProvider(SmallProvider):
     name = "external"
-    data_sources = {"external": Program()}
+    data_sources: ClassVar[Mapping[str, DataSource]] = {"external": Program()}
 
 
 def create() -> ExternalProvider:

@@ -47,16 +47,11 @@ _PRIMITIVES: Mapping[str, Type] = {"string": STRING, "number": NUMBER, "bool": B
 
 
 class Refused(Exception):
-    """A type's complaint. `attribute` is where; more than one may be raised by `Several`."""
+    """A type's complaint. `attribute` is where."""
 
     def __init__(self, summary: str, detail: str = "", attribute: Path = ()) -> None:
         super().__init__(summary)
-        self.diagnostics = (complaint(summary, detail, attribute),)
-
-
-class Several(Refused):
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
+        self.diagnostics: tuple[Diagnostic, ...] = (complaint(summary, detail, attribute),)
 
 
 def complaint(summary: str, detail: str = "", attribute: Path = (), severity: Severity = Severity.ERROR) -> Diagnostic:
@@ -133,9 +128,9 @@ class SmallProvider:
     """`engine.provider.Provider` for a provider of the table. Subclasses name it and list its types."""
 
     name: ClassVar[str]
-    resources: Mapping[str, Resource] = {}
-    data_sources: Mapping[str, DataSource] = {}
-    functions: Mapping[str, Function] = {}
+    resources: ClassVar[Mapping[str, Resource]] = {}
+    data_sources: ClassVar[Mapping[str, DataSource]] = {}
+    functions: ClassVar[Mapping[str, Function]] = {}
 
     def schema(self) -> ProviderSchema:
         return schema_of(self.name)

@@ -6,7 +6,8 @@ import base64
 import http.client
 import ssl
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from terrarium.base.clock import real_sleep
 from terrarium.base.diagnostics import Diagnostic
@@ -124,7 +125,7 @@ def _failed(method: str, url: str, wrong: Exception) -> str:
 
 class HttpProvider(SmallProvider):
     name = "http"
-    data_sources = {"http": Request()}
+    data_sources: ClassVar[Mapping[str, DataSource]] = {"http": Request()}
 
 
 def create() -> HttpProvider:

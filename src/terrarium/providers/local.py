@@ -10,10 +10,11 @@ import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.language.values import Value, boolean
-from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
+from terrarium.providers.framework import DataSource, Function, Plain, Refused, Resource, SmallProvider, complaint
 
 
 def hashes(raw: bytes) -> Plain:
@@ -201,16 +202,16 @@ def _direxists(arguments: Sequence[Value]) -> Value:
 
 class LocalProvider(SmallProvider):
     name = "local"
-    resources = {
+    resources: ClassVar[Mapping[str, Resource]] = {
         "local_file": LocalFile(_FILE, "local file"),
         "local_sensitive_file": LocalFile(_SENSITIVE_FILE, "local sensitive file"),
     }
-    data_sources = {
+    data_sources: ClassVar[Mapping[str, DataSource]] = {
         "local_command": RunCommand(),
         "local_file": ReadFile(),
         "local_sensitive_file": ReadFile(),
     }
-    functions = {"direxists": _direxists}
+    functions: ClassVar[Mapping[str, Function]] = {"direxists": _direxists}
 
 
 def create() -> LocalProvider:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from terrarium.base.ids import Ids
 from terrarium.providers.framework import DataSource, Plain, Resource, SmallProvider
 
@@ -25,8 +28,8 @@ class NullDataSource(DataSource):
 
 class NullProvider(SmallProvider):
     name = "null"
-    resources = {"null_resource": NullResource()}
-    data_sources = {"null_data_source": NullDataSource()}
+    resources: ClassVar[Mapping[str, Resource]] = {"null_resource": NullResource()}
+    data_sources: ClassVar[Mapping[str, DataSource]] = {"null_data_source": NullDataSource()}
 
 
 def create() -> NullProvider:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from terrarium.base.clock import Clock
 from terrarium.base.diagnostics import Diagnostic, Severity
@@ -20,10 +20,6 @@ _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _UPPER = _LOWER.upper()
 _DIGITS = "0123456789"
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
-
-
-def _settled(value: Any) -> bool:
-    return value is not None and value is not UNKNOWN
 
 
 class RandomId(Resource):
@@ -77,7 +73,7 @@ class RandomBytes(Resource):
 
 def _at_least(config: Plain, name: str, least: int) -> list[Diagnostic]:
     value = config.get(name)
-    if _settled(value) and value < least:
+    if isinstance(value, int) and value < least:
         text = f"Attribute {name} value must be at least {least}, got: {value}"
         return [complaint("Invalid Attribute Value", text, (name,))]
     return []
@@ -94,7 +90,7 @@ class RandomString(Resource):
         found = _at_least(config, "length", 1)
         length = config.get("length")
         minima = [config.get(name) for name in _MINIMA]
-        if _settled(length) and UNKNOWN not in minima and length < sum(m or 0 for m in minima):
+        if isinstance(length, int) and UNKNOWN not in minima and length < sum(m or 0 for m in minima):
             text = f"Attribute length value must be at least sum of {' + '.join(_MINIMA)}, got: {length}"
             found.append(complaint("Invalid Attribute Value", text, ("length",)))
         for name in _MINIMA:
@@ -280,7 +276,7 @@ class RandomUuid7(RandomUuid):
 
 class RandomProvider(SmallProvider):
     name = "random"
-    resources = {
+    resources: ClassVar[Mapping[str, Resource]] = {
         "random_bytes": RandomBytes(),
         "random_id": RandomId(),
         "random_integer": RandomInteger(),

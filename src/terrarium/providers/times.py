@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 from terrarium.base.clock import Clock, real_sleep
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.language.types import Object
 from terrarium.language.values import Value
-from terrarium.providers.framework import Drawing, Plain, Refused, Resource, SmallProvider, complaint, schema_of
+from terrarium.providers.framework import (
+    Drawing,
+    Function,
+    Plain,
+    Refused,
+    Resource,
+    SmallProvider,
+    complaint,
+    schema_of,
+)
 from terrarium.providers.gotime import parse_rfc3339, rfc3339
 from terrarium.providers.values import UNKNOWN, value_of
 
@@ -322,13 +331,13 @@ def _duration_parse(arguments: Sequence[Value]) -> Value:
 
 class TimeProvider(SmallProvider):
     name = "time"
-    resources = {
+    resources: ClassVar[Mapping[str, Resource]] = {
         "time_offset": TimeOffset(),
         "time_rotating": TimeRotating(),
         "time_sleep": TimeSleep(),
         "time_static": TimeStatic(),
     }
-    functions = {
+    functions: ClassVar[Mapping[str, Function]] = {
         "duration_parse": _duration_parse,
         "rfc3339_parse": _rfc3339_parse,
         "unix_timestamp_parse": _unix_timestamp_parse,

@@ -94,7 +94,7 @@ def _role_policies(cloud: Cloud, name: str) -> list[Plain]:
     for policy in cloud.pages("iam", "list_role_policies", "PolicyNames", RoleName=name):
         answer = _found(cloud, "get_role_policy", RoleName=name, PolicyName=policy)
         if answer is not None:
-            found.append({"name": policy, "policy": normalised(decoded(answer["PolicyDocument"]))})
+            found.append({"name": policy, "policy": decoded(answer["PolicyDocument"])})
     return found
 
 

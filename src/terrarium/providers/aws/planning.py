@@ -322,9 +322,19 @@ def settled(spec: Spec, rules: Rules, planned: Value, seen: Mapping[str, Any], t
     return Value(type, {name: members[name] for name in sorted(members)})
 
 
-def observed(spec: Spec, prior: Value, seen: Mapping[str, Any], type: Object, rules: Rules) -> Value:
-    """The state after a refresh: nulls of the state stay null where AWS shows an empty collection."""
-    return settled(spec, rules, prior, seen, type)
+def observed(spec: Spec, prior: Value, seen: Mapping[str, Any], type: Object) -> Value:
+    """The state after a refresh: what AWS shows, in AWS's form; what a read leaves out stays."""
+    members: dict[str, Value] = {}
+    for name, kind in type.attributes.items():
+        before = prior.data[name]
+        if name not in seen:
+            members[name] = before
+        elif seen[name] is None:
+            empty = not before.is_null and kind.is_collection and is_zero(before)
+            members[name] = before if empty else _nothing(kind, name in spec.get("block_types", {}))
+        else:
+            members[name] = value_of(kind, seen[name])
+    return Value(type, {name: members[name] for name in sorted(members)})
 
 
 def like(got: Value, want: Value) -> Value:

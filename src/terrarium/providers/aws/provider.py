@@ -246,7 +246,7 @@ class AwsProvider:
             tags.settle(seen, base, self._cloud.settings)
         kind = self._resources[type].block.type
         if refreshing:
-            return planning.observed(spec, base, seen, kind, row.rules)
+            return planning.observed(spec, base, seen, kind)
         return planning.settled(spec, row.rules, base, seen, kind)
 
     # --- time limits

@@ -313,10 +313,13 @@ def read_rule(cloud: Cloud, old: Plain) -> Plain | None:
     key = dict(_DIRECTIONS)[old["type"]]
     remote = _parts(_shown_rules(group.get(key) or [], id, group.get("OwnerId") or cloud.account_id), id)
     grants = _parts([old], id)
-    bare = {_identity(part) for part in remote.values()}
+    bare = {_identity(part): part for part in remote.values()}
     if not grants or not all(_identity(part) in bare for part in grants.values()):
         return None
     seen: Plain = {"id": old["id"], "protocol": _protocol(old["protocol"])}
+    described = next((_description(bare[_identity(part)]) for part in grants.values()), "")
+    if described or old.get("description"):
+        seen["description"] = described
     if old.get("source_security_group_id") is None and (old.get("self") or not grants):
         seen["source_security_group_id"] = None
     if len(grants) == 1:
@@ -324,6 +327,11 @@ def read_rule(cloud: Cloud, old: Plain) -> Plain | None:
     else:
         seen["security_group_rule_id"] = ""
     return seen
+
+
+def _description(part: dict[str, Any]) -> str:
+    lists = (value for value in part.values() if isinstance(value, list))
+    return next((str(item.get("Description") or "") for value in lists for item in value), "")
 
 
 def _identity(part: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from terrarium.language.types import NUMBER
+from terrarium.language.types import NUMBER, STRING
 from terrarium.language.values import unknown
 from terrarium.providers.aws import tags
 from terrarium.providers.aws.rows import Amend, DataSource, Plain, Resource
@@ -115,6 +115,9 @@ def amend(amend: Amend) -> None:
         return
     if drawn.changed & {"value", "insecure_value", "description", "type", "value_wo_version"}:
         drawn.members["version"] = unknown(NUMBER)
+    for name, other in (("value", "insecure_value"), ("insecure_value", "value")):
+        if name in drawn.changed and other not in drawn.changed:
+            drawn.members[other] = unknown(STRING)
 
 
 PARAMETER = Resource("SSM Parameter", create, read, delete, update, retag, amend=amend, named="name")
