@@ -382,7 +382,7 @@ def _install(
             )
             return
         if not Path(where).is_dir():
-            say(f"- {key} in ", "")
+            say(f"- {key} in", "")
             diagnostics.append(
                 error("Unreadable module directory", f"Unable to evaluate directory symlink: lstat {_first_missing(where)}: no such file or directory")
             )
@@ -392,7 +392,7 @@ def _install(
             manifest[key] = Installed(key, call.source, "")
             continue
         before = known.get(key)
-        if before is None or before.folder != where or before.source != call.source or True:
+        if before is None or before.folder != where or before.source != call.source:
             say(f"- {key} in {where}", "")
         manifest[key] = Installed(key, call.source, where)
         module, found = load_module(where, Disk())

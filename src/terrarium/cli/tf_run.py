@@ -339,9 +339,7 @@ def plan(world: World, args: Sequence[str]) -> int:
         if found is None or root is None or store is None:
             return world.fail(diagnostics)
         text = renderer(world)
-        if not found.errored or found.changes:
-            world.streams.print(text.render(found))
-        elif found.errored:
+        if not found.aborted:
             world.streams.print(text.render(found))
         world.say([d for d in diagnostics if d.severity.value == "warning"])
         path = flags.text("out")
@@ -423,7 +421,8 @@ def _confirm_and_apply(
     stopped: Callable[[], bool],
 ) -> int:
     if found.errored:
-        world.streams.print(renderer(world).render(found))
+        if found.changes or any(o.action is not Action.NOOP for o in found.outputs):
+            world.streams.print(renderer(world).render(found))
         world.say(diagnostics)
         return 1
     trivial = not found.applyable

@@ -86,6 +86,10 @@ class Lines(Events):
     def import_start(self, address: Instance, id: str) -> None:
         self._line(str(address), f"Preparing import... [id={id}]")
 
+    def import_apply(self, address: Instance, id: str) -> None:
+        self._line(str(address), f"Importing... [id={id}]")
+        self._line(str(address), f"Import complete [id={id}]")
+
     def apply_start(self, address: Instance, action: Action, id: str, deposed: str = "") -> None:
         name = _named(address, deposed)
         self._start(name, _DOING[action], id)

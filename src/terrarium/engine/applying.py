@@ -123,6 +123,7 @@ class ApplyWalk(Walk):
         value = schema_marks(schema.block, held.value(self.plugins.decoder.type(schema.block)))
         self.values.set_object(instance, value)
         if change is not None and change.importing is not None:
+            self.session.events.import_apply(instance, change.importing)
             self.counts["import"] += 1
         if not (resource.preconditions or resource.postconditions):
             return []
@@ -250,6 +251,13 @@ class ApplyWalk(Walk):
             return [*diagnostics, inconsistent(address, change.source, unexpected, final_plan=True)]
         action = Action.CREATE if creating else Action.UPDATE
         events = self.session.events
+        if change.importing is not None:
+            events.import_apply(address, change.importing)
+        if held is not None and equal(planned, prior) and not hidden_change(held, config):
+            # What was unknown has turned out to be as it was.
+            visible = schema_marks(block, held.value(type))
+            self.values.set_object(address, visible)
+            return diagnostics + self.conditions(address, resource, "postcondition", visible)
         events.apply_start(address, action, object_id(change.before) if not creating else "")
         result = provider.apply(address.type, prior, planned, plain, again.private)
         said = [located(d, resource.body, str(address)) for d in result.diagnostics]
@@ -385,6 +393,11 @@ class ApplyWalk(Walk):
             return []
         repetition = _from_key(address)
         return run_provisioners(self, address, resource, value, repetition, destroy=True)
+
+
+def hidden_change(held: StateObject, config: Value) -> bool:
+    """Whether the configuration hides other parts than the state does."""
+    return bool(set(sensitive_paths(config)) - set(held.sensitive))
 
 
 def _from_key(address: Instance) -> Repetition | None:

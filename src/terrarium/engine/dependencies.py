@@ -9,7 +9,8 @@ from pathlib import Path
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.engine.addresses import BUILTIN, parse_provider_config
 from terrarium.engine.config_graph import provider_for
-from terrarium.engine.configuration import ModuleNode
+from terrarium.engine.configuration import ModuleNode, implied_provider
+from terrarium.engine.imports import static_target
 from terrarium.engine.lock_file import read_locks
 from terrarium.engine.plugins import Plugins
 from terrarium.engine.state import State
@@ -40,6 +41,10 @@ def requirements(root: ModuleNode, state: State | None = None) -> dict[str, Requ
             need(module.provider_source(block.name), block.version or "")
         for resource in module.resources.values():
             need(provider_for(node, module.resource_provider(resource)).source)
+        for block in module.imports:
+            target = static_target(block.to)
+            if target is not None and not target.path:
+                need(module.provider_source(block.provider.name if block.provider else implied_provider(target.type)))
     if state is not None:
         for source in state_providers(state):
             need(source)

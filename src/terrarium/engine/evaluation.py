@@ -20,6 +20,7 @@ from terrarium.language import nodes
 from terrarium.language.evaluate import evaluate
 from terrarium.language.references import references
 from terrarium.language.scope import Scope
+from terrarium.language.types import Object, Type
 from terrarium.language.values import DYNAMIC_UNKNOWN, Value, boolean, number, object_of, string, tuple_of, unknown
 
 Diagnostics = list[Diagnostic]
@@ -67,6 +68,7 @@ class Values:
         self.keys: dict[AbsResource, Keys] = {}
         self.objects: dict[Instance, Value] = {}
         self._whole: dict[AbsResource, Value] = {}
+        self._open: dict[int, tuple[bool, Type]] = {}
 
     def instances_of(self, path: tuple[str, ...]) -> list[ModuleInstance]:
         """All instances of a module, as far as its calls have been expanded."""
@@ -102,8 +104,17 @@ class Values:
         return whole
 
     def set_object(self, address: Instance, value: Value) -> None:
+        if isinstance(value.data, dict) and self._is_open(value.type):
+            # What a schema leaves open has, in an expression, the type of the value that is there.
+            value = Value(Object({k: v.type for k, v in value.data.items()}), value.data, value.marks)
         self.objects[address] = value
         self._whole.pop(address.resource, None)
+
+    def _is_open(self, type: Type) -> bool:
+        known = self._open.get(id(type))
+        if known is None:
+            known = self._open[id(type)] = (type.has_dynamic(), type)
+        return known[0]
 
     def module(self, parent: ModuleInstance, name: str) -> Value:
         """A module call as expressions see it."""

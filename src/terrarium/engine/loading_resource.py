@@ -232,6 +232,8 @@ def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override:
         members, diagnostics = static.items(at["replace_triggered_by"].expression)
         reader.extend(diagnostics)
         resource.replace_triggered_by = list(members)
+        for member in members:
+            reader.extend(_trigger_problems(member))
     for inner in found.blocks:
         rule = read_check_rule(reader, inner, inner.type, override)
         if rule is None:
@@ -243,6 +245,27 @@ def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override:
             resource.preconditions.append(rule)
         else:
             resource.postconditions.append(rule)
+
+
+def _trigger_problems(expression: nodes.Expression) -> list[Diagnostic]:
+    """What is wrong with an element of `replace_triggered_by`."""
+    from terrarium.engine.references import Reference, parse
+
+    found: list[Diagnostic] = []
+    resources = 0
+    for traversal in references(expression):
+        reference = parse(traversal)
+        if isinstance(reference, Diagnostic):
+            found.append(reference)
+        elif isinstance(reference, Reference) and reference.kind == "resource":
+            resources += 1
+        elif not (reference.kind == "count" or (reference.kind == "each" and reference.name == "key")):
+            found.append(error("Invalid reference in replace_triggered_by expression", "Only resources, count.index, and each.key may be used in replace_triggered_by.", expression.range))
+    if resources == 0:
+        found.append(error("Invalid replace_triggered_by expression", "Missing resource reference in replace_triggered_by expression.", expression.range))
+    elif resources > 1:
+        found.append(error("Invalid replace_triggered_by expression", "Multiple resource references in replace_triggered_by expression.", expression.range))
+    return [*found, *found]  # Terraform reads these twice, and says so twice
 
 
 def _ignored(reader: Reader, resource: Resource, expression: nodes.Expression) -> list[nodes.Traversal]:

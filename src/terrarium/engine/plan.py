@@ -102,7 +102,8 @@ class Plan:
     relevant: tuple[RelevantAttribute, ...] = ()
     timestamp: str = ""
     errored: bool = False
-    planned: State = field(default_factory=State)
+    aborted: bool = False
+    """Nothing could be planned at all: there is nothing to show."""
 
     @property
     def has_changes(self) -> bool:
@@ -116,7 +117,7 @@ class Plan:
         if self.errored:
             return False
         if self.mode is Mode.REFRESH_ONLY:
-            return bool(self.drift) or any(o.action is not Action.NOOP for o in self.outputs)
+            return bool(self.drift)
         return self.has_changes
 
     def counts(self) -> tuple[int, int, int, int, int]:

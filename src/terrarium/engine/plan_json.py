@@ -49,7 +49,7 @@ def plan_document(plan: Plan, root: ModuleNode, plugins: Plugins) -> dict[str, A
     checks = checks_json(plan.checks)
     if checks:
         document["checks"] = checks
-    document |= {"timestamp": plan.timestamp, "applyable": plan.applyable, "complete": not plan.errored, "errored": plan.errored}
+    document |= {"timestamp": plan.timestamp, "applyable": plan.applyable, "complete": not plan.errored and not plan.targets, "errored": plan.errored}
     return document
 
 

@@ -9,7 +9,7 @@ the walk is `Values`; the prior state is never changed, refreshed objects are co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from terrarium.base.clock import Clock, rfc3339
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
@@ -45,6 +45,7 @@ from terrarium.engine.provider import Provider, Schema
 from terrarium.engine.references import Reference
 from terrarium.engine.relevance import relevant_attributes
 from terrarium.engine.state import OutputState, State, StateObject
+from terrarium.engine.task import Task
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
 from terrarium.language.evaluate import evaluate
 from terrarium.language.values import SENSITIVE, Value, null
@@ -75,6 +76,7 @@ class PlanWalk(Walk):
         self.pending: set[ConfigResource] = set()
         self.dependencies: dict[ConfigResource, int] = {}
         self.wanted: Sequence[Target] = ()
+        self.refreshable: Sequence[Target] = ()
         self.imports: dict[Instance, str] = {}
         self.forced_cbd: set[ConfigResource] = set()
         self.seen: set[AbsResource] = set()
@@ -128,7 +130,7 @@ class PlanWalk(Walk):
         for key in keys.keys:
             instance = address.instance(key)
             repetition = keys.repetition(key)
-            task = _Task(instance, node.resource, resource, config, provider, schema, repetition)
+            task = Task(instance, node.resource, resource, config, provider, schema, repetition)
             if self.options.targets and not any(is_within(instance, t) for t in self.wanted):
                 self.skip(task)
                 continue
@@ -147,14 +149,20 @@ class PlanWalk(Walk):
                     diagnostics += self.plan_deposed(address.instance(key), deposed)
         return diagnostics
 
-    def skip(self, task: _Task) -> None:
+    def refreshes(self, address: Instance) -> bool:
+        """Whether the object is to be read anew: while destroying targets, only those and what they depend on."""
+        return self.options.mode is not Mode.DESTROY or not self.refreshable or any(
+            is_within(address, t) for t in self.refreshable
+        )
+
+    def skip(self, task: Task) -> None:
         """An instance outside the targets: as it is."""
         held = self.prior.current(task.address)
         if held is not None and held.schema_version == task.schema.version:
             value = held.value(self.plugins.decoder.type(task.schema.block))
             self.values.set_object(task.address, schema_marks(task.schema.block, value))
 
-    def upgraded(self, task: _Task, held: StateObject) -> tuple[StateObject, Value | None, Diagnostics]:
+    def upgraded(self, task: Task, held: StateObject) -> tuple[StateObject, Value | None, Diagnostics]:
         """The object's value in today's schema."""
         type = self.plugins.decoder.type(task.schema.block)
         if held._value is not None:
@@ -179,7 +187,7 @@ class PlanWalk(Walk):
         upgraded = replace(held, schema_version=task.schema.version, attributes=None, _value=result.value, _type=type)
         return upgraded, upgraded.value(type), diagnostics
 
-    def refresh(self, task: _Task, held: StateObject, value: Value, deposed: str = "") -> tuple[StateObject | None, Value, Diagnostics]:
+    def refresh(self, task: Task, held: StateObject, value: Value, deposed: str = "") -> tuple[StateObject | None, Value, Diagnostics]:
         """Reads the object anew; None when it is gone."""
         type = self.plugins.decoder.type(task.schema.block)
         plain = value.unmarked_deep()
@@ -210,7 +218,7 @@ class PlanWalk(Walk):
         events.refresh_done(task.address, id, deposed)
         return fresh, fresh.value(type), diagnostics
 
-    def plan_instance(self, task: _Task) -> Diagnostics:
+    def plan_instance(self, task: Task) -> Diagnostics:
         address, block = task.address, task.schema.block
         assert task.resource is not None
         type = self.plugins.decoder.type(block)
@@ -232,7 +240,7 @@ class PlanWalk(Walk):
                 return diagnostics
             value = upgraded
             fresh: StateObject | None = held
-            if self.options.refresh or importing is not None:
+            if (self.options.refresh and self.refreshes(address)) or importing is not None:
                 fresh, value, more = self.refresh(task, held, value)
                 diagnostics += more
                 if has_errors(more):
@@ -251,7 +259,7 @@ class PlanWalk(Walk):
             return diagnostics
         return diagnostics + self.plan_update(task, held, value, imported_id)
 
-    def plan_update(self, task: _Task, held: StateObject | None, prior: Value, imported_id: str | None) -> Diagnostics:
+    def plan_update(self, task: Task, held: StateObject | None, prior: Value, imported_id: str | None) -> Diagnostics:
         address, block, resource = task.address, task.schema.block, task.resource
         assert resource is not None
         diagnostics = self.conditions(task, "precondition", None)
@@ -292,8 +300,7 @@ class PlanWalk(Walk):
         diagnostics += [located(d, resource.body, str(address)) for d in decision.diagnostics]
         if has_errors(diagnostics):
             return diagnostics
-        if resource.prevent_destroy and decision.action.replaces:
-            return [*diagnostics, destroy_prevented(address, resource)]
+        prevented = resource.prevent_destroy and decision.action.replaces
         self.values.set_object(address, decision.planned)
         if decision.action is not Action.NOOP:
             self.pending.add(task.config_resource)
@@ -312,9 +319,11 @@ class PlanWalk(Walk):
             schema_version=task.schema.version,
             importing=imported_id,
         )
+        if prevented:
+            return [*diagnostics, destroy_prevented(address, resource)]
         return diagnostics + self.conditions(task, "postcondition", decision.planned)
 
-    def self_references(self, task: _Task) -> Diagnostics:
+    def self_references(self, task: Task) -> Diagnostics:
         """A block that refers to itself can't be evaluated."""
         assert task.resource is not None
         wanted = ("resource", task.address.mode, task.address.type, task.address.name)
@@ -329,7 +338,7 @@ class PlanWalk(Walk):
             for _ in range(2)
         ]
 
-    def import_object(self, task: _Task, id: str) -> tuple[StateObject | None, Diagnostics]:
+    def import_object(self, task: Task, id: str) -> tuple[StateObject | None, Diagnostics]:
         self.session.events.import_start(task.address, id)
         result = task.provider.import_(task.address.type, id)
         diagnostics = [replace(d, address=str(task.address)) for d in result.diagnostics]
@@ -342,7 +351,7 @@ class PlanWalk(Walk):
         type = self.plugins.decoder.type(task.schema.block)
         return StateObject.of(found.value, type, schema_version=task.schema.version, private=found.private), diagnostics
 
-    def triggered(self, task: _Task) -> bool:
+    def triggered(self, task: Task) -> bool:
         """Whether something that `replace_triggered_by` names is going to change."""
         assert task.resource is not None
         for expression in task.resource.replace_triggered_by:
@@ -357,7 +366,7 @@ class PlanWalk(Walk):
                         return True
         return False
 
-    def _meant(self, reference: Reference, expression: object, instance: Instance, task: _Task) -> bool:
+    def _meant(self, reference: Reference, expression: object, instance: Instance, task: Task) -> bool:
         from terrarium.language import nodes
 
         if reference.has_key:
@@ -383,7 +392,7 @@ class PlanWalk(Walk):
             return before is not after
         return before != after or not after.is_wholly_known
 
-    def conditions(self, task: _Task, what: str, self_value: Value | None) -> Diagnostics:
+    def conditions(self, task: Task, what: str, self_value: Value | None) -> Diagnostics:
         resource = task.resource
         assert resource is not None
         rules = resource.preconditions if what == "precondition" else resource.postconditions
@@ -399,7 +408,7 @@ class PlanWalk(Walk):
 
     # --- data sources ------------------------------------------------------------------------------------------
 
-    def plan_data(self, task: _Task) -> Diagnostics:
+    def plan_data(self, task: Task) -> Diagnostics:
         address, block, resource = task.address, task.schema.block, task.resource
         assert resource is not None
         type = self.plugins.decoder.type(block)
@@ -453,7 +462,7 @@ class PlanWalk(Walk):
         self.refreshed.put(address, str(task.config), held)
         return diagnostics + self.conditions(task, "postcondition", value)
 
-    def report_nested(self, task: _Task, failed: bool, said: Sequence[Diagnostic]) -> None:
+    def report_nested(self, task: Task, failed: bool, said: Sequence[Diagnostic]) -> None:
         assert task.resource is not None
         prefix = module_text(task.address.module)
         address = (f"{prefix}." if prefix else "") + f"check.{task.resource.check}"
@@ -462,7 +471,7 @@ class PlanWalk(Walk):
         message = ": ".join(t for t in (said[0].summary, said[0].detail) if t) if said else ""
         self.checks.report("check", config, address, ("data", 0), FAIL if failed else PASS, message)
 
-    def read_later(self, task: _Task, planned: Value, reason: str) -> None:
+    def read_later(self, task: Task, planned: Value, reason: str) -> None:
         self.values.set_object(task.address, planned)
         self.pending.add(task.config_resource)
         self.changes[(task.address, "")] = ResourceChange(
@@ -476,7 +485,7 @@ class PlanWalk(Walk):
             schema_version=task.schema.version,
         )
 
-    def waits_for_changes(self, task: _Task) -> bool:
+    def waits_for_changes(self, task: Task) -> bool:
         """Whether `depends_on`, its own or that of a module around it, names something that will change."""
         assert task.resource is not None
         named: list[tuple[tuple[str, ...], Sequence[object]]] = [(task.config_resource.path, task.resource.depends_on)]
@@ -503,7 +512,7 @@ class PlanWalk(Walk):
 
     graph: Graph[Node]
 
-    def open_ephemeral(self, task: _Task) -> Diagnostics:
+    def open_ephemeral(self, task: Task) -> Diagnostics:
         return [
             error(
                 "Ephemeral resources are not supported",
@@ -514,7 +523,7 @@ class PlanWalk(Walk):
 
     # --- what the configuration no longer has ------------------------------------------------------------------
 
-    def orphan_task(self, address: Instance) -> tuple[_Task | None, Diagnostics]:
+    def orphan_task(self, address: Instance) -> tuple[Task | None, Diagnostics]:
         resource = self.prior.resources[address.resource]
         config = parse_provider_config(resource.provider)
         provider = self.providers.get(config)
@@ -539,7 +548,7 @@ class PlanWalk(Walk):
                     f"The provider {config.source} no longer has the type {address.type}, which the state has for {address}.",
                 )
             ]
-        return _Task(address, address.config, None, config, provider, schema, None), []
+        return Task(address, address.config, None, config, provider, schema, None), []
 
     def plan_orphan(self, address: Instance, reason: str) -> Diagnostics:
         if self.options.targets and not any(is_within(address, t) for t in self.wanted):
@@ -569,7 +578,7 @@ class PlanWalk(Walk):
             return diagnostics
         return diagnostics + self.plan_delete(task, fresh, schema_marks(task.schema.block, value), reason)
 
-    def plan_delete(self, task: _Task, held: StateObject, value: Value, reason: str, deposed: str = "") -> Diagnostics:
+    def plan_delete(self, task: Task, held: StateObject, value: Value, reason: str, deposed: str = "") -> Diagnostics:
         address = task.address
         type = self.plugins.decoder.type(task.schema.block)
         if task.resource is not None and task.resource.prevent_destroy and not deposed:
@@ -656,19 +665,6 @@ class PlanWalk(Walk):
         return "delete_because_no_resource_config"
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """One instance to plan, with all that belongs to it. `resource` is None for what is not in the configuration."""
-
-    address: Instance
-    config_resource: ConfigResource
-    resource: Resource | None
-    config: ProviderConfig
-    provider: Provider
-    schema: Schema
-    repetition: Repetition | None = field(default=None)
-
-
 def _orphan_reason(keys: Keys, key: object, existing: Mapping[object, object]) -> str:
     match keys.kind:
         case "single":
@@ -695,7 +691,7 @@ def destroy_prevented(address: Instance, resource: Resource) -> Diagnostic:
     )
 
 
-def nothing_to_import(task: _Task) -> Diagnostic:
+def nothing_to_import(task: Task) -> Diagnostic:
     return error(
         "Cannot import non-existent remote object",
         f"While attempting to import an existing object to \"{task.address}\", the provider detected that no object exists "
@@ -733,17 +729,19 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
     plan.variables = dict(session.variables)
     plan.timestamp = rfc3339(clock.now())
     if has_errors(diagnostics) or cycles:
-        plan.errored = True
+        plan.errored = plan.aborted = True
         return plan, [*diagnostics, *cycles]
     walk.forced_cbd = forced_before_destroy(session, graph)
     from terrarium.engine.targeting import restrict
 
     if options.targets:
         destroying = options.mode is Mode.DESTROY
+        walk.refreshable = restrict(graph, options.targets, session.root)[0]
         walk.wanted, graph = restrict(graph, options.targets, session.root, dependents=destroying)
     walk.say(diagnostics)
     graph.walk(walk.visit, session.parallelism, inline=lambda n: n.kind != "resource", stopped=session.stopped)
     if not has_errors(walk.diagnostics):
+        walk.say(missing_import_targets(session, builder))
         walk.say(walk.plan_leftovers())
     if options.targets:
         walk.say([targeting_warning()])
@@ -754,6 +752,7 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
 def finish(plan: Plan, walk: PlanWalk, previous: State) -> None:
     """Gathers what the walk found into the plan."""
     plan.errored = has_errors(walk.diagnostics)
+    plan.aborted = plan.errored and plan.mode is Mode.DESTROY
     plan.changes = sorted(walk.changes.values(), key=lambda c: (c.address.order, c.deposed))
     plan.prior = walk.refreshed
     plan.outputs = output_changes(walk, plan)
@@ -778,6 +777,8 @@ def output_changes(walk: PlanWalk, plan: Plan) -> list[OutputChange]:
     declared = walk.root.module.outputs
     now = walk.values.outputs.get((), {})
     destroying = plan.mode is Mode.DESTROY
+    if destroying and plan.targets:
+        return found
     for name in sorted({*old, *declared}):
         before = old.get(name)
         if name in declared and not destroying:
@@ -859,6 +860,24 @@ def forced_before_destroy(session: Session, graph: Graph[Node]) -> set[ConfigRes
         if r.create_before_destroy
     ]
     return {n.resource for n in graph.ancestors(declared) if n.kind == "resource" and n.mode == MANAGED}
+
+
+def missing_import_targets(session: Session, builder: Builder) -> Diagnostics:
+    """`import` blocks for resources that the configuration doesn't have."""
+    found: Diagnostics = []
+    for block in session.root.module.imports:
+        target = static_target(block.to)
+        if target is not None and target not in builder.providers:
+            found.append(
+                error(
+                    "Configuration for import target does not exist",
+                    f"The configuration for the given import target {target} does not exist. If you wish to automatically generate config for "
+                    "this resource, use the -generate-config-out option within terraform plan. Otherwise, make sure the target resource exists "
+                    "within your configuration. For example:\n\n  terraform plan -generate-config-out=generated.tf",
+                    block.to.range,
+                )
+            )
+    return found
 
 
 def targeting_warning() -> Diagnostic:

@@ -74,7 +74,7 @@ def _read_4(document: Mapping[str, Any]) -> State:
     if results is not None:
         state.checks = tuple(
             CheckResult(
-                r["object_kind"],
+                "output_value" if r["object_kind"] == "output" else r["object_kind"],
                 r["config_addr"],
                 r["status"],
                 tuple(
@@ -170,7 +170,7 @@ def document(state: State) -> dict[str, Any]:
     if state.checks is not None:
         checks = [
             {
-                "object_kind": c.kind,
+                "object_kind": "output" if c.kind == "output_value" else c.kind,
                 "config_addr": c.address,
                 "status": c.status,
                 "objects": [
