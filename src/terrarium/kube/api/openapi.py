@@ -228,7 +228,7 @@ def _gvk(kind: Kind) -> list[dict[str, str]]:
 
 
 def _custom(kind: Kind, held: Mapping[str, Any] | None) -> dict[str, Any]:
-    made = {"type": "object", **(held or {"x-kubernetes-preserve-unknown-fields": True})}
+    made: dict[str, Any] = {"type": "object", **(held or {"x-kubernetes-preserve-unknown-fields": True})}
     made["properties"] = {
         **(made.get("properties") or {}),
         "apiVersion": {"type": "string"},

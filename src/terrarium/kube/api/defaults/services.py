@@ -40,8 +40,27 @@ def _traffic(spec: Obj) -> None:
         spec.pop("loadBalancerSourceRanges", None)
 
 
+def _ip_mode(service: Obj) -> None:
+    if (service.get("spec") or {}).get("type") == "LoadBalancer":
+        for entry in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+            if entry.get("ip") and entry.get("ipMode") is None:
+                entry["ipMode"] = "VIP"
+
+
+def _external_ips(spec: Obj) -> None:
+    if spec.get("type") == "ClusterIP" and spec.get("externalIPs") and not spec.get("externalTrafficPolicy"):
+        spec["externalTrafficPolicy"] = "Cluster"
+
+
 RULES: Mapping[str, Sequence[Rule]] = {
-    "core.v1.ServiceSpec": (Default("sessionAffinity", "None"), _affinity, Default("type", "ClusterIP"), _traffic),
+    "core.v1.ServiceSpec": (
+        Default("sessionAffinity", "None"),
+        _affinity,
+        Default("type", "ClusterIP"),
+        _traffic,
+        _external_ips,
+    ),
+    "core.v1.Service": (_ip_mode,),
     "core.v1.ServicePort": (Default("protocol", "TCP"), _target_port),
     "core.v1.EndpointPort": (Default("protocol", "TCP"),),
     "discovery.v1.EndpointPort": (Default("name", ""), Default("protocol", "TCP")),

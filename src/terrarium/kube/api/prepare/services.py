@@ -115,10 +115,10 @@ def _unpair(spec: Obj, old: Obj) -> None:
 def families(obj: Obj) -> None:
     """`clusterIPs` from `clusterIP`, and address families for a cluster of IPv4 addresses."""
     spec = spec_of(obj)
-    if not needs_cluster_ip(spec):
-        return
     if spec.get("clusterIP") and not spec.get("clusterIPs"):
         spec["clusterIPs"] = [spec["clusterIP"]]
+    if not needs_cluster_ip(spec):
+        return
     headless = spec.get("clusterIP") == "None"
     if headless and not spec.get("selector"):
         if not spec.get("ipFamilyPolicy"):
@@ -132,9 +132,8 @@ def families(obj: Obj) -> None:
         many = len(spec.get("clusterIPs") or ()) > 1 or len(spec.get("ipFamilies") or ()) > 1
         spec["ipFamilyPolicy"] = "RequireDualStack" if many else "SingleStack"
     if not spec.get("ipFamilies"):
-        spec["ipFamilies"] = [
-            "IPv6" if ":" in ip else "IPv4" for ip in spec.get("clusterIPs") or () if ip != "None"
-        ] or ["IPv4"]
+        found = ["IPv6" if ":" in ip else "IPv4" for ip in spec.get("clusterIPs") or () if ip != "None"]
+        spec["ipFamilies"] = list(dict.fromkeys(found)) or ["IPv4"]
 
 
 def cluster_ips_wanted(obj: Obj) -> int:

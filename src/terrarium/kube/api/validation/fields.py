@@ -44,8 +44,8 @@ class Errors(list[FieldError]):
     """A list of `FieldError` with a method for each kind of error. Paths are texts: `spec.containers[0].name`."""
 
     def invalid(self, path: str, value: Any, message: str) -> None:
-        tail = f": {message}" if message else ""
-        self.append(FieldError("FieldValueInvalid", path, f"Invalid value: {shown(value)}{tail}"))
+        parts = [part for part in (shown(value), message) if part]
+        self.append(FieldError("FieldValueInvalid", path, f"Invalid value: {': '.join(parts)}"))
 
     def invalids(self, path: str, value: Any, messages: Iterable[str]) -> None:
         for message in messages:

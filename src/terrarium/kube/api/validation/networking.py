@@ -179,7 +179,7 @@ def _policy_port(errors: Errors, port: Obj, path: str) -> None:
         errors.invalids(f"{path}.port", number, names.port_number(number))
         if end is not None:
             if end < number:
-                errors.invalid(f"{path}.endPort", end, "must be greater than or equal to `port`")
+                errors.invalid(f"{path}.endPort", number, "must be greater than or equal to `port`")
             errors.invalids(f"{path}.endPort", end, names.port_number(end))
     elif end is not None:
         errors.invalid(f"{path}.endPort", end, "may not be specified when `port` is not specified")

@@ -161,7 +161,8 @@ _POLICIES = ("Honor", "Ignore")
 
 
 def spread(errors: Errors, held: Sequence[Obj] | None, path: str) -> None:
-    seen: set[tuple[str, str]] = set()
+    pairs = [(c.get("topologyKey") or "", c.get("whenUnsatisfiable") or "") for c in held or ()]
+    later = {f"{path}[{at}]": pairs[at + 1 :] for at in range(len(pairs))}
     for where, constraint in items(held, path):
         skew = constraint.get("maxSkew") or 0
         if skew <= 0:
@@ -173,9 +174,8 @@ def spread(errors: Errors, held: Sequence[Obj] | None, path: str) -> None:
             errors.invalids(f"{where}.topologyKey", key, names.qualified_name(key))
         when = constraint.get("whenUnsatisfiable") or ""
         errors.one_of(f"{where}.whenUnsatisfiable", when, _WHEN)
-        if (key, when) in seen:
+        if (key, when) in later.pop(where):
             errors.duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", f"{{{key}, {when}}}")
-        seen.add((key, when))
         domains = constraint.get("minDomains")
         if domains is not None:
             if domains <= 0:

@@ -249,13 +249,6 @@ def service(errors: Errors, obj: Obj, context: Context) -> None:
 
 def _duplicate_ports(errors: Errors, spec: Obj) -> None:
     ports = spec.get("ports") or []
-    nodes: set[tuple[Any, Any]] = set()
-    for where, port in items(ports, "spec.ports"):
-        if port.get("nodePort"):
-            key = (port.get("protocol"), port["nodePort"])
-            if key in nodes:
-                errors.duplicate(f"{where}.nodePort", Raw(f"{{{port.get('protocol')} {port['nodePort']}}}"))
-            nodes.add(key)
     seen: set[tuple[Any, Any]] = set()
     for where, port in items(ports, "spec.ports"):
         key = (port.get("protocol"), port.get("port"))
@@ -407,7 +400,7 @@ def _slice_endpoints(errors: Errors, obj: Obj, kind: str) -> None:
             seen: set[str] = set()
             for inner, zone in items(zones, f"{where}.hints.forZones"):
                 name = zone.get("name") or ""
-                errors.invalids(f"{inner}.name", name, names.dns_label(name))
+                errors.invalids(f"{inner}.name", name, names.label_value(name))
                 if name in seen:
                     errors.duplicate(f"{inner}.name", name)
                 seen.add(name)

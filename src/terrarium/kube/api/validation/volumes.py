@@ -107,9 +107,9 @@ def projected(errors: Errors, source: Obj, path: str) -> None:
     mode(errors, source.get("defaultMode"), f"{path}.defaultMode")
     seen: set[str] = set()
 
-    def take(name: str) -> None:
+    def take(name: str, told: str = "") -> None:
         if name in seen:
-            errors.invalid(path, name, "conflicting duplicate paths")
+            errors.invalid(path, told or name, "conflicting duplicate paths")
         elif name:
             seen.add(name)
 
@@ -123,7 +123,7 @@ def projected(errors: Errors, source: Obj, path: str) -> None:
                     errors.required(f"{where}.{name}.name")
                 key_to_path(errors, held.get("items"), f"{where}.{name}.items")
                 for entry in held.get("items") or ():
-                    take(entry.get("path") or "")
+                    take(entry.get("path") or "", held.get("name") or "")
         held = part.get("downwardAPI")
         if held is not None:
             count += 1

@@ -269,7 +269,9 @@ def stateful_set(errors: Errors, obj: Obj, context: Context) -> None:
             errors.invalid(
                 "spec.selector", Raw(gotext.label_selector(selector)), "empty selector is invalid for statefulset"
             )
-    if selector is None or meta.converts(selector):
+    if selector is not None and not meta.converts(selector):
+        errors.invalid("spec.selector", Raw(gotext.label_selector(selector)), "")
+    else:
         template_labels(errors, spec, selector)
         _template(errors, spec)
     _always(errors, spec)
@@ -466,9 +468,9 @@ def _failure_policy(errors: Errors, spec: Obj, path: str) -> None:
             errors.invalids(f"{inner}.type", kind, names.qualified_name(kind))
             errors.one_of(f"{inner}.status", condition.get("status"), ("False", "True", "Unknown"))
         if codes is not None and conditions:
-            errors.invalid(where, Raw("<nil>"), "specifying both OnExitCodes and OnPodConditions is not supported")
+            errors.invalid(where, Raw(""), "specifying both OnExitCodes and OnPodConditions is not supported")
         if codes is None and not conditions:
-            errors.invalid(where, Raw("<nil>"), "specifying one of OnExitCodes and OnPodConditions is required")
+            errors.invalid(where, Raw(""), "specifying one of OnExitCodes and OnPodConditions is required")
 
 
 def _exit_codes(errors: Errors, codes: Obj, path: str, containers: set[Any]) -> None:
