@@ -157,6 +157,10 @@ def lay_out(family: str, desired: Mapping[Ports, Sequence[Endpoint]], existing: 
                 layout.change[name] = (ports, kept[name])
             else:
                 layout.delete.append(name)
+    while layout.create and layout.delete:
+        # A slice that would go takes up what a new one would hold.
+        _, ports, entries = layout.create.pop(0)
+        layout.change[layout.delete.pop(0)] = (ports, entries)
     left = len(existing) - len(layout.delete) + len(layout.create)
     if left == 0:
         # A Service without endpoints keeps one empty slice.

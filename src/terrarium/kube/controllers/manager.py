@@ -9,6 +9,9 @@ from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
 from terrarium.base.tasks import Tasks
 from terrarium.kube.client.contract import Client
+from terrarium.kube.controllers.budgets import Disruption
+from terrarium.kube.controllers.clusterroles import ClusterRoles
+from terrarium.kube.controllers.cronjobs import CronJobs
 from terrarium.kube.controllers.daemonsets import DaemonSets
 from terrarium.kube.controllers.deployments import Deployments
 from terrarium.kube.controllers.endpoints import Endpoints, EndpointSlices
@@ -38,6 +41,9 @@ CONTROLLERS: Sequence[type[Controller]] = (
     NodeHealth,
     TaintEviction,
     PodGarbage,
+    CronJobs,
+    Disruption,
+    ClusterRoles,
 )
 
 
