@@ -99,8 +99,7 @@ def init(world: World, args: Sequence[str]) -> int:
     if version_problems:
         return _fail(world, flags, [*early, *version_problems])
     if has_errors(early):
-        invalid = error("Terraform encountered problems during initialisation, including problems with the configuration, described below.", _INVALID)
-        return _fail(world, flags, [invalid, *early])
+        return _invalid(world, flags, root, early, say)
     if flags.flag("backend", True):
         code = _backend(world, flags, root, say)
         if code:
@@ -121,6 +120,18 @@ def init(world: World, args: Sequence[str]) -> int:
     world.say(diagnostics)
     _success(say, world)
     return 0
+
+
+def _invalid(world: World, flags: Parsed, root: ModuleNode, early: list[Diagnostic], say: Says) -> int:
+    """A root module with mistakes: what Terraform still does with it before it says so."""
+    if flags.flag("backend", True):
+        say("[reset][bold]Initializing the backend...", "initializing_backend_message")
+        early = [*early, *early]
+    if root.module.calls and flags.flag("get", True):
+        install_modules(world, root, flags.flag("upgrade"), say)
+        return _fail(world, flags, early)
+    invalid = error("Terraform encountered problems during initialisation, including problems with the configuration, described below.", _INVALID)
+    return _fail(world, flags, [invalid, *early])
 
 
 def _flag_problems(flags: Parsed) -> list[Diagnostic]:

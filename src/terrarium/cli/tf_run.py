@@ -287,6 +287,10 @@ def make(
     values, more = variables.settle(root.module, gathered, need_all=mode is not Mode.DESTROY or bool(root.module.variables))
     diagnostics += more
     if has_errors(diagnostics):
+        failed = [d for d in diagnostics if d.severity.value == "error"]
+        if all(d.summary in ("Invalid value for input variable", "Required variable not set") for d in failed):
+            # Terraform finds these out while planning.
+            return Plan(mode, errored=True), root, store, diagnostics
         return None, root, store, diagnostics
     try:
         state = store.load()
@@ -301,6 +305,7 @@ def make(
         return None, root, store, diagnostics
     options = Options(mode, flags.flag("refresh", True), wanted, replace)
     plan, more = make_plan(session, state, options, world.clock)
+    plan.given = variables.raw(root.module, gathered, values)
     lines.close()
     return plan, root, store, unique([*world.early, *diagnostics, *more])
 
@@ -380,7 +385,7 @@ def save_plan(world: World, found: Plan, root: ModuleNode, store: LocalStore, pa
 
     files = {name: source.text for node in root.walk() for name, source in node.module.sources.items()}
     state = store.current
-    save(path, Saved(found, files, world.manifest(), world.workspace, state.lineage, state.serial, {"path": str(store.path)}))
+    save(path, Saved(found, files, world.manifest(), world.workspace, state.lineage, state.serial, {"path": str(store.path)}, frozenset(n for n, v in root.module.variables.items() if v.ephemeral)))
 
 
 # --- apply -------------------------------------------------------------------------------------------------------------
@@ -484,6 +489,7 @@ def execute(
     root: ModuleNode,
     store: LocalStore,
     stopped: Callable[[], bool],
+    saved: bool = False,
 ) -> int:
     """Applies a plan and says how it went."""
     from terrarium.engine.applying import apply_plan
@@ -499,7 +505,7 @@ def execute(
         return 1
     if stopped():
         return world.fail(error("Execution halted", "The operation was interrupted. What was done has been saved in the state."))
-    world.streams.print(paint(f"\n[reset][bold][green]{summary(found, counts)}[reset]\n", world.colour))
+    world.streams.print(paint(f"\n[reset][bold][green]{summary(found, counts, saved)}[reset]\n", world.colour))
     if flags.text("state-out") and not state.empty:
         from terrarium.language.render import wrap
 
@@ -513,9 +519,9 @@ def execute(
     return 0
 
 
-def summary(found: Plan, counts: Mapping[str, int]) -> str:
+def summary(found: Plan, counts: Mapping[str, int], saved: bool = False) -> str:
     """`Apply complete! Resources: 1 added, 0 changed, 0 destroyed.`"""
-    if found.mode is Mode.DESTROY:
+    if found.mode is Mode.DESTROY and not saved:
         return f"Destroy complete! Resources: {counts['remove']} destroyed."
     imported = f"{counts['import']} imported, " if counts["import"] else ""
     return f"Apply complete! Resources: {imported}{counts['add']} added, {counts['change']} changed, {counts['remove']} destroyed."
@@ -554,8 +560,8 @@ def apply_saved(world: World, flags: Parsed, path: Path) -> int:
     world.sources.update(root.sources())
     if has_errors(diagnostics):
         return world.fail(diagnostics)
-    given = [(n, v) for n, v in flags.many if n in ("var", "var-file")]
-    if given:
+    ephemeral = [n for n, v in root.module.variables.items() if v.ephemeral]
+    if ephemeral or any(n in ("var", "var-file") for n, _ in flags.many):
         problem = changed_variables(world, root, flags, found)
         if problem:
             return world.fail(problem)
@@ -575,7 +581,7 @@ def apply_saved(world: World, flags: Parsed, path: Path) -> int:
                 return world.fail(
                     error("Saved plan is stale", "The given plan file can no longer be applied because the state was changed by another operation after the plan was created.")
                 )
-            return execute(world, flags, found, root, store, stopped)
+            return execute(world, flags, found, root, store, stopped, saved=True)
         except StateLocked as failure:
             return world.fail(locked_problem(failure))
         finally:
@@ -589,6 +595,14 @@ def changed_variables(world: World, root: ModuleNode, flags: Parsed, found: Plan
     only = {n: g for n, g in gathered.given.items() if g.kind in ("flag", "file")}
     values, more = variables.settle(root.module, variables.Gathered(only, [], {}), need_all=False)
     diagnostics += [d for d in more if d.severity.value == "error"]
+    for name, variable in root.module.variables.items():
+        if variable.ephemeral and name not in only:
+            if variable.required and name not in gathered.given:
+                diagnostics.append(
+                    error("No value for required variable", f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file command line argument to provide a value for this variable.', variable.range)
+                )
+            elif variable.default is not None:
+                found.variables = {**found.variables, name: variable.default}
     for name in only:
         variable = root.module.variables.get(name)
         if variable is None or variable.ephemeral:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from terrarium.base.diagnostics import warning
 from terrarium.base.files import write_atomic
 from terrarium.cli.tf_flags import parse
 from terrarium.cli.tf_world import World
@@ -122,7 +121,9 @@ def new(world: World, args: Sequence[str]) -> int:
         return _error(world, _OVERRIDDEN)
     if name in names(world):
         return _error(world, f'Workspace "{name}" already exists')
-    data: bytes | None = None
+    _create(world, name)
+    _select(world, name)
+    world.out(_created(name))
     if flags.text("state"):
         source = Path(flags.text("state"))
         try:
@@ -131,12 +132,7 @@ def new(world: World, args: Sequence[str]) -> int:
             return _error(world, f"open {source}: {(problem.strerror or '').lower()}")
         except BadState as failure:
             return _error(world, str(failure))
-    _create(world, name)
-    _select(world, name)
-    world.out(_created(name))
-    if data is not None:
-        path = state_path(local_settings(world.data_folder), name)
-        write_atomic(path, data, 0o644)
+        write_atomic(state_path(local_settings(world.data_folder), name), data, 0o644)
     return 0
 
 
@@ -167,7 +163,10 @@ def delete(world: World, args: Sequence[str]) -> int:
     shutil.rmtree(path.parent, ignore_errors=True)
     world.out(f'Deleted workspace "{name}"!')
     if held:
-        world.say([warning(f'"{name}" was non-empty.', "The resources managed by the deleted workspace may still exist,\nbut are no longer manageable by Terraform since the state has been deleted.")])
+        world.out(
+            f'WARNING: "{name}" was non-empty.\nThe resources managed by the deleted workspace may still exist,\nbut are no longer manageable by '
+            "Terraform since the state has\nbeen deleted."
+        )
     return 0
 
 

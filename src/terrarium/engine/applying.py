@@ -35,7 +35,7 @@ from terrarium.engine.plan_object import equal, schema_marks
 from terrarium.engine.planning import cycle_errors, forced_before_destroy
 from terrarium.engine.provider import Provider, Schema
 from terrarium.engine.provisioning import run_provisioners
-from terrarium.engine.state import OutputState, State, StateObject, marked, sensitive_paths
+from terrarium.engine.state import OutputState, ResourceState, State, StateObject, marked, sensitive_paths
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
 from terrarium.language.values import NULL, SENSITIVE, Value, null
 
@@ -105,8 +105,9 @@ class ApplyWalk(Walk):
             keys, more = expand(self.evaluator, module, resource)
             diagnostics += more
             self.values.keys[address] = keys
-            if not keys.keys and address in self.state.resources:
-                self.state.resources.pop(address, None) if not self.state.resources[address].instances else None
+            # The resource is known from now on, even should nothing come of its instances.
+            with self._lock:
+                self.state.resources.setdefault(address, ResourceState(str(provider)))
             for key in keys.keys:
                 diagnostics += self.settle(address.instance(key), resource, schema, keys)
         return diagnostics
@@ -538,6 +539,8 @@ def apply_plan(
         state.checks = merged_checks(walk, plan)
     else:
         state.checks = None
+    if not has_errors(walk.diagnostics):
+        state.resources = {a: r for a, r in state.resources.items() if r.instances}
     if plan.targets:
         walk.say([incomplete_warning()])
     return state, walk.counts, walk.diagnostics

@@ -109,7 +109,9 @@ def evaluate_in(
     if any(d for d in diagnostics if d.severity is severity):
         return ERROR, "", diagnostics
 
-    def refuse(detail: str, summary: str = "Invalid condition result") -> tuple[str, str, Diagnostics]:
+    wrong = "Invalid variable validation result" if what == "validation" else "Invalid condition result"
+
+    def refuse(detail: str, summary: str = wrong) -> tuple[str, str, Diagnostics]:
         problem = Diagnostic(
             severity, summary, detail, rule.condition.range, values=explain(rule.condition, scope)
         )

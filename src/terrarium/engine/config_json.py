@@ -165,8 +165,6 @@ class ConfigJson:
         row: dict[str, Any] = {}
         if output.sensitive:
             row["sensitive"] = True
-        if output.ephemeral:
-            row["ephemeral"] = True
         if output.expression is not None:
             row["expression"] = expression_json(output.expression)
         if output.depends_on:
@@ -251,6 +249,4 @@ def _variable(variable: Any) -> dict[str, Any]:
         row["description"] = variable.description
     if variable.sensitive:
         row["sensitive"] = True
-    if variable.ephemeral:
-        row["ephemeral"] = True
     return row

@@ -47,6 +47,13 @@ _NAME_DETAIL = (
 )
 
 
+_OLD_TYPES = {
+    "string": "",
+    "list": " and write list(string) instead to explicitly indicate that the list elements are strings",
+    "map": " and write map(string) instead to explicitly indicate that the map elements are strings",
+}
+
+
 def attributes(*names: str, required: tuple[str, ...] = ()) -> tuple[AttributeSchema, ...]:
     return tuple(AttributeSchema(n, required=n in required) for n in (*names, *required))
 
@@ -161,8 +168,27 @@ class Loader(Reader):
         typed = "type" in at
         if "type" in at:
             variable.type_expression = at["type"].expression
-            variable.type, variable.defaults, diagnostics = parse_type(static.unquoted_json(at["type"].expression))
-            self.extend(diagnostics)
+            quoted = static.constant_string(at["type"].expression)
+            if quoted in _OLD_TYPES and not static.is_json(at["type"].expression):
+                self.say(
+                    error(
+                        "Invalid quoted type constraints",
+                        "Terraform 0.11 and earlier required type constraints to be given in quotes, but that form is now deprecated and will be "
+                        f'removed in a future version of Terraform. Remove the quotes around "{quoted}"{_OLD_TYPES[quoted]}.',
+                        at["type"].expression.range,
+                    )
+                )
+            elif quoted is not None and not static.is_json(at["type"].expression):
+                self.say(
+                    error(
+                        "Invalid legacy variable type hint",
+                        "To provide a full type expression, remove the surrounding quotes and give the type expression directly.",
+                        at["type"].expression.range,
+                    )
+                )
+            if quoted is None or static.is_json(at["type"].expression):
+                variable.type, variable.defaults, diagnostics = parse_type(static.unquoted_json(at["type"].expression))
+                self.extend(diagnostics)
         if "description" in at:
             variable.description = self.text(at["description"].expression)
         for flag in ("sensitive", "ephemeral", "nullable"):

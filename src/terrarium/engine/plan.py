@@ -96,6 +96,8 @@ class Plan:
     prior: State = field(default_factory=State)
     previous: State = field(default_factory=State)
     variables: Mapping[str, Value] = field(default_factory=dict)
+    given: Mapping[str, Value] = field(default_factory=dict)
+    """The variables as they were given, before conversion."""
     targets: tuple[Target, ...] = ()
     replace: tuple[Instance, ...] = ()
     checks: tuple[CheckResult, ...] = ()

@@ -45,6 +45,7 @@ class Saved:
     lineage: str
     serial: int
     backend: Mapping[str, Any]
+    ephemeral: frozenset[str] = frozenset()
 
 
 FORMAT = 1
@@ -198,7 +199,8 @@ def save(path: Path, saved: Saved) -> None:
             }
             for o in plan.outputs
         ],
-        "variables": {k: encode(v) for k, v in plan.variables.items()},
+        "variables": {k: encode(v) for k, v in plan.variables.items() if k not in saved.ephemeral},
+        "given": {k: encode(v) for k, v in plan.given.items() if k not in saved.ephemeral},
         "targets": [_target_text(t) for t in plan.targets],
         "replace": [str(r) for r in plan.replace],
         "checks": [[c.kind, c.address, c.status, [list(o) for o in c.objects]] for c in plan.checks],
@@ -269,6 +271,7 @@ def load(path: Path) -> Saved:
         for o in document["outputs"]
     ]
     plan.variables = {k: decode(v) for k, v in document["variables"].items()}
+    plan.given = {k: decode(v) for k, v in document["given"].items()}
     plan.targets = tuple(parse_target(t) for t in document["targets"])
     plan.replace = tuple(parse_instance(r) for r in document["replace"])
     plan.checks = tuple(

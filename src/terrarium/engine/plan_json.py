@@ -21,7 +21,7 @@ def plan_document(plan: Plan, root: ModuleNode, plugins: Plugins) -> dict[str, A
     document: dict[str, Any] = {"format_version": "1.2", "terraform_version": TERRAFORM_VERSION}
     variables = {
         name: {"value": known(value)}
-        for name, value in sorted(plan.variables.items())
+        for name, value in sorted({**plan.variables, **plan.given}.items())
         if not (name in root.module.variables and root.module.variables[name].ephemeral)
         and EPHEMERAL not in value.marks
     }

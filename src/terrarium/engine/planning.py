@@ -567,7 +567,8 @@ class PlanWalk(Walk):
         if value is None:
             return diagnostics
         fresh: StateObject | None = held
-        if self.options.refresh:
+        forgetting = bool(reason) and self.removed_without_destroy(address)
+        if self.options.refresh and self.refreshes(address) and not forgetting:
             fresh, value, more = self.refresh(task, held, value)
             diagnostics += more
             if has_errors(more):
@@ -601,10 +602,10 @@ class PlanWalk(Walk):
             task.config.source,
             action,
             value,
-            null(type),
+            value if action is Action.FORGET else null(type),
             self.previous_addresses.get(address),
             deposed,
-            reason,
+            "" if action is Action.FORGET else reason,
             private=private,
             schema_version=task.schema.version,
         )
@@ -743,6 +744,9 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
     if not has_errors(walk.diagnostics):
         walk.say(missing_import_targets(session, builder))
         walk.say(walk.plan_leftovers())
+    forgotten = [c for c in walk.changes.values() if c.action is Action.FORGET]
+    if forgotten:
+        walk.say([forgetting_warning(forgotten)])
     if options.targets:
         walk.say([targeting_warning()])
     finish(plan, walk, previous)
@@ -878,6 +882,17 @@ def missing_import_targets(session: Session, builder: Builder) -> Diagnostics:
                 )
             )
     return found
+
+
+def forgetting_warning(forgotten: Sequence[ResourceChange]) -> Diagnostic:
+    lines = "".join(f"\n - {c.address}" for c in sorted(forgotten, key=lambda c: c.address.order))
+    return Diagnostic(
+        Severity.WARNING,
+        "Some objects will no longer be managed by Terraform",
+        f"If you apply this plan, Terraform will discard its tracking information for the following objects, but it will not delete them:{lines}"
+        "\n\nAfter applying this plan, Terraform will no longer manage these objects. You will need to import them into Terraform to manage "
+        "them again.",
+    )
 
 
 def targeting_warning() -> Diagnostic:

@@ -9,7 +9,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
+from terrarium.base.diagnostics import Diagnostic, error, has_errors
 from terrarium.engine.addresses import Instance
 from terrarium.engine.configuration import Provisioner, Resource
 from terrarium.engine.evaluation import Repetition
@@ -80,7 +80,6 @@ def run_provisioners(
         if has_errors(said):
             events.provision_failed(address, provisioner.type)
             if provisioner.continue_on_failure:
-                diagnostics += [Diagnostic(Severity.WARNING, d.summary, d.detail, d.subject, address=d.address) for d in said]
                 continue
             return diagnostics + said
         events.provision_done(address, provisioner.type)
@@ -110,14 +109,13 @@ def _run(
             if SENSITIVE in marks
             else "(output suppressed due to ephemeral value in config)"
         )
-        output(hidden)
     if provisioner.type != "local-exec":
         problem = error(
             f"{provisioner.type} provisioner error",
             f'The "{provisioner.type}" provisioner needs a connection to another machine, which this engine can\'t make yet.',
         )
     else:
-        found = local_exec(config.unmarked_deep(), (lambda line: None) if hidden else output)
+        found = local_exec(config.unmarked_deep(), (lambda line: output(hidden)) if hidden else output)
         if found is None:
             return diagnostics
         problem = found
@@ -137,7 +135,7 @@ def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-u
     folder = None if data["working_dir"].is_null else data["working_dir"].data
     arguments = [*interpreter, command]
     quiet = data["quiet"].data is True
-    shown = "Suppressed by quiet=true" if quiet else "Executing: [" + " ".join(f'"{a}"' for a in map(_go_quoted, arguments)) + "]"
+    shown = "local-exec: Executing: Suppressed by quiet=true" if quiet else "Executing: [" + " ".join(f'"{a}"' for a in map(_go_quoted, arguments)) + "]"
     output(shown)
     try:
         process = subprocess.Popen(

@@ -24,7 +24,7 @@ from terrarium.language.type_expressions import to_json as type_to_json
 
 def state_document(state: State, plugins: Plugins) -> dict[str, Any]:
     """The whole state; without a state only the format's version."""
-    if not state.lineage and state.empty:
+    if state.empty:
         return {"format_version": "1.0"}
     document: dict[str, Any] = {"format_version": "1.0", "terraform_version": state.terraform_version or TERRAFORM_VERSION}
     values = state_values(state, plugins)

@@ -140,6 +140,8 @@ def settle(
         value, problems = _value(variable, given)
         diagnostics += problems
         values[name] = value if value is not None else unknown(variable.type)
+        if value is None and given.expression is not None and variable.required and not _misfit(problems):
+            diagnostics.append(not_set(variable))
     diagnostics += _undeclared(undeclared, module.variables)
     for name, variable in module.variables.items():
         if name in values:
@@ -147,18 +149,41 @@ def settle(
         if variable.default is not None:
             values[name] = variable.default
         elif need_all:
-            diagnostics.append(
-                error(
-                    "No value for required variable",
-                    f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file '
-                    "command line argument to provide a value for this variable.",
-                    variable.range,
-                )
-            )
+            diagnostics.append(not_set(variable))
             values[name] = unknown(variable.type)
         else:
             values[name] = unknown(variable.type)
     return values, diagnostics
+
+
+def _misfit(problems: Sequence[Diagnostic]) -> bool:
+    return any(d.summary in ("Invalid value for input variable", "Required variable not set") for d in problems)
+
+
+def not_set(variable: Variable) -> Diagnostic:
+    return error(
+        "No value for required variable",
+        f'The root module input variable "{variable.name}" is not set, and has no default value. Use a -var or -var-file '
+        "command line argument to provide a value for this variable.",
+        variable.range,
+    )
+
+
+def raw(module: Module, gathered: Gathered, values: Mapping[str, Value]) -> dict[str, Value]:
+    """The values as they were given, before they were made to fit their types (plan JSON shows these)."""
+    found = dict(values)
+    for name, given in gathered.given.items():
+        variable = module.variables.get(name)
+        if variable is None:
+            continue
+        value = given.value
+        if given.text is not None:
+            value = string(nfc(given.text)) if _literal(variable) else _parsed(variable, given)[0]
+        elif given.expression is not None:
+            value = evaluate(given.expression, NOTHING_ALLOWED)[0]
+        if value is not None:
+            found[name] = value
+    return found
 
 
 def missing(module: Module, gathered: Gathered) -> list[str]:
