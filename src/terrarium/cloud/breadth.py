@@ -122,6 +122,7 @@ class Breadth:
         self._thread_id = threading.get_ident()
         # moto calls no AWS, but boto3 inside it looks for a region and keys.
         os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+        os.environ.pop("AWS_PROFILE", None)
         genesis = self._records.get("world", "genesis")
         assert genesis is not None, "start() comes first"
         self._determinism = Determinism(genesis["seed"], genesis["time"])

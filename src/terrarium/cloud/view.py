@@ -193,9 +193,12 @@ class InProcessView:
             from botocore.config import Config
 
             admin = self._endpoint.admin
-            session = botocore.session.Session()
+            # Nothing of the user's own AWS settings may reach in here.
+            alone = dict.fromkeys(("profile", "config_file", "credentials_file"), (None, None, None, None))
+            session = botocore.session.Session(session_vars=alone)
             client = session.create_client(
                 service,
+                endpoint_url=f"https://{service}.{region}.amazonaws.com",
                 region_name=region,
                 aws_access_key_id=admin.access_key,
                 aws_secret_access_key=admin.secret,

@@ -134,7 +134,7 @@ class EksTokens:
         mapped = await self._map(caller)
         if mapped is None:
             raise Unauthenticated(f"ARN is not mapped: {principal_of(caller.arn).lower()}")
-        return _user(caller, mapped)
+        return user_of(caller, mapped)
 
     async def _map(self, caller: Caller) -> Mapped | None:
         principal = principal_of(caller.arn)
@@ -179,7 +179,8 @@ def from_aws_auth(data: Mapping[str, str], principal: str) -> Mapped | None:
     return None
 
 
-def _user(caller: Caller, mapped: Mapped) -> User:
+def user_of(caller: Caller, mapped: Mapped) -> User:
+    """The Kubernetes user of a caller."""
     session = caller.arn.rpartition("/")[2] if ":assumed-role/" in caller.arn else ""
     principal_id = caller.user_id.partition(":")[0]
     values: dict[str, Any] = {

@@ -6,7 +6,7 @@ moto writes an answer from the attributes of its models, so a missing field is a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from terrarium.cloud.determinism import Determinism, moto
@@ -23,12 +23,14 @@ class Ec2Repair:
         install_zones()
         install_addresses()
         install_vpcs()
-        install_dependencies()
         install_images()
         install_instances()
 
     def before(self, call: MotoCall) -> None:
-        pass
+        if call.operation in _CHECKS:
+            parameter, check = _CHECKS[call.operation]
+            backend = moto("ec2.models").ec2_backends[call.account][call.region]
+            check(backend, call.parameters.get(parameter, ""))
 
     def after(self, call: MotoCall, response: Response) -> Response:
         return response
@@ -205,33 +207,27 @@ def install_vpcs() -> None:
     around(groups.SecurityGroupBackend, "create_security_group", make_group)
 
 
-# What is in use can't be deleted
+# What is in use can't be deleted. These stand before the call, as moto's DeleteVpc uses the same methods for its own.
 
 
-def install_dependencies() -> None:
-    groups = moto("ec2.models.security_groups").SecurityGroupBackend
-    subnets = moto("ec2.models.subnets").SubnetBackend
+def check_group(backend: Any, group_id: str) -> None:
+    group = backend.get_security_group_from_id(group_id)
+    if group is None:
+        return
+    if group.is_default:
+        text = f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
+        raise AwsError("CannotDelete", text, 400)
+    if any(group in eni._group_set for eni in backend.enis.values()):
+        raise AwsError("DependencyViolation", f"resource {group.id} has a dependent object", 400)
 
-    def guard_group(original: Callable[..., None]) -> Callable[..., None]:
-        def delete_security_group(backend: Any, name: str | None = None, group_id: str | None = None) -> None:
-            group = backend.get_security_group_from_id(group_id) if group_id else None
-            if group is not None and group.is_default:
-                text = f'the specified group: "{group.id}" name: "default" cannot be deleted by a user'
-                raise AwsError("CannotDelete", text, 400)
-            if group is not None and any(group in eni._group_set for eni in backend.enis.values()):
-                raise AwsError("DependencyViolation", f"resource {group.id} has a dependent object", 400)
-            original(backend, name, group_id)
 
-        return delete_security_group
+def check_subnet(backend: Any, subnet_id: str) -> None:
+    if any(eni.subnet.id == subnet_id for eni in backend.enis.values()):
+        text = f"The subnet '{subnet_id}' has dependencies and cannot be deleted."
+        raise AwsError("DependencyViolation", text, 400)
 
-    def guard_subnet(original: Callable[..., Any]) -> Callable[..., Any]:
-        def delete_subnet(backend: Any, subnet_id: str) -> Any:
-            if any(eni.subnet.id == subnet_id for eni in backend.enis.values()):
-                text = f"The subnet '{subnet_id}' has dependencies and cannot be deleted."
-                raise AwsError("DependencyViolation", text, 400)
-            return original(backend, subnet_id)
 
-        return delete_subnet
-
-    around(groups, "delete_security_group", guard_group)
-    around(subnets, "delete_subnet", guard_subnet)
+_CHECKS: Mapping[str, tuple[str, Callable[[Any, str], None]]] = {
+    "DeleteSecurityGroup": ("GroupId", check_group),
+    "DeleteSubnet": ("SubnetId", check_subnet),
+}
