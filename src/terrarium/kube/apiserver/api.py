@@ -5,7 +5,7 @@ Nothing of HTTP is known here: objects come decoded and fresh, answers are recor
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from terrarium.kube.api import patches, typed
 from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.hooks import AdmissionRequest, Attributes, User
-from terrarium.kube.api.kinds import Kind, Obj
+from terrarium.kube.api.kinds import FieldError, Kind, Obj
 from terrarium.kube.apiserver import errors, lists, ownership
 from terrarium.kube.apiserver.authorization import Union
 from terrarium.kube.apiserver.records import Record, fresh
@@ -58,6 +58,8 @@ class Patch:
     type: PatchType
     body: Any
     force: bool = False
+    duplicates: tuple[str, ...] = ()
+    """What the body says twice, as warnings word it."""
 
 
 class Api:
@@ -169,6 +171,8 @@ class Api:
 
     def _patched(self, old: Obj, patch: Patch, target: Target, call: Call) -> Obj:
         """What a patch makes of an object, read as a client's body would be."""
+        if isinstance(patch.body, dict) and patch.body.get("$patch") == "delete":
+            raise _nameless(target.name)
         try:
             match patch.type:
                 case "json":
@@ -180,8 +184,30 @@ class Api:
         except patches.PatchError as wrong:
             raise errors.status(wrong.code, wrong.reason, wrong.message, wrong.details) from None
         made = fresh(made)
-        check_same(old, made)
+        check_same(target, old, made)
+        for field in ("kind", "apiVersion"):
+            if made.setdefault(field, old[field]) != old[field]:
+                raise self._unfit(
+                    target, made, f'no kind "{made["kind"]}" is registered for version "{made["apiVersion"]}"'
+                )
+        if made["metadata"].get("uid", old["metadata"].get("uid")) != old["metadata"].get("uid"):
+            value = quote(str(made["metadata"]["uid"]))
+            wrong_uid = FieldError("FieldValueInvalid", "metadata.uid", f"Invalid value: {value}: field is immutable")
+            raise errors.invalid(target.kind, target.name, [wrong_uid, wrong_uid])
+        if patch.duplicates and call.validation == "Strict":
+            raise strict(target, list(patch.duplicates), made)
+        for text in patch.duplicates if call.validation == "Warn" else ():
+            call.warn(text)
         return self.read(target, made, call, patch=True)
+
+    def _unfit(self, target: Target, made: Obj, why: str) -> ApiError:
+        """A patch whose result can't be read."""
+        message = f"Invalid value: {quote(_short(made))}: {why}"
+        details = {
+            "kind": target.kind.kind,
+            "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}],
+        }
+        return errors.status(422, "Invalid", f'{target.kind.kind} "" is invalid: patch: {message}', details)
 
     def schema_of(self, target: Target) -> str:
         """The structure of what is read and written at a target."""
@@ -196,34 +222,23 @@ class Api:
     def read(self, target: Target, obj: Obj, call: Call, *, patch: bool = False) -> Obj:
         """Reads an object as its structure, with warnings or refusals for unknown fields."""
         schema = self.schema_of(target)
-        if not schema:
-            return obj
+        custom = self.resources.custom.get((target.kind.group_version, target.kind.plural))
         try:
-            decoded = typed.decode(obj, schema, self.resources.minor)
+            if schema:
+                decoded = typed.decode(obj, schema, self.resources.minor)
+            elif custom is not None:
+                decoded = typed.Decoded(*custom.read(obj, self.resources.minor))
+            else:
+                return obj
         except typed.DecodeError as wrong:
             kind, version = obj.get("kind", ""), obj.get("apiVersion", "").rpartition("/")[2]
             if patch:
-                raise errors.status(
-                    422,
-                    "Invalid",
-                    f'{target.kind.kind} "" is invalid: patch: Invalid value: "{_short(obj)}": {wrong}',
-                    {
-                        "group": target.kind.group_version.group,
-                        "kind": target.kind.kind,
-                        "causes": [
-                            {
-                                "reason": "FieldValueInvalid",
-                                "message": f'Invalid value: "{_short(obj)}": {wrong}',
-                                "field": "patch",
-                            }
-                        ],
-                    },
-                ) from None
+                raise self._unfit(target, obj, str(wrong)) from None
             raise errors.bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {wrong}') from None
         if decoded.unknown and call.validation != "Ignore":
             texts = [f'unknown field "{path}"' for path in decoded.unknown]
             if call.validation == "Strict":
-                raise strict(target, texts, patch=patch)
+                raise strict(target, texts, obj if patch else None)
             for text in texts:
                 call.warn(text)
         return decoded.obj
@@ -238,17 +253,15 @@ class Api:
     ) -> lists.Listing:
         """Deletes what a list gives; the answer is the list of what was deleted."""
         listing = await lists.run(self.resources, target.kind, target.namespace, options)
-        deleted: list[Record] = []
         for record in listing.records:
             meta = record.stored["metadata"]
             try:
-                gone = await self.resources.delete(target.kind, meta.get("namespace", ""), meta["name"], how, call)
+                await self.resources.delete(target.kind, meta.get("namespace", ""), meta["name"], how, call)
             except ApiError as error:
                 if error.code != 404:
                     raise
                 continue
-            deleted.append(gone.record)
-        return dataclasses.replace(listing, records=deleted)
+        return listing
 
     async def connect(self, target: Target, call: Call, options: Obj) -> Record:
         """The pod (or node, service) behind a stream, admitted."""
@@ -276,19 +289,17 @@ _SCHEMAS = {
 }
 
 
-def strict(target: Target, texts: Sequence[str], *, patch: bool = False) -> ApiError:
+def strict(target: Target, texts: Sequence[str], patched: Obj | None = None) -> ApiError:
     """fieldValidation=Strict refuses: 400, for patches 422."""
     kind = target.kind
     joined = ", ".join(texts)
-    if patch:
-        why = f"strict decoding error: {joined}"
-        details: dict[str, Any] = {"kind": kind.kind}
-        if kind.group_version.group:
-            details = {"group": kind.group_version.group, **details}
-        message = f'Invalid value: "": {why}'
-        details["causes"] = [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}]
-        title = f"{kind.kind}.{kind.group_version.group}" if kind.group_version.group else kind.kind
-        return errors.status(422, "Invalid", f'{title} "" is invalid: patch: {message}', details)
+    if patched is not None:
+        message = f"Invalid value: {quote(_short(patched))}: strict decoding error: {joined}"
+        details = {
+            "kind": kind.kind,
+            "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}],
+        }
+        return errors.status(422, "Invalid", f'{kind.kind} "" is invalid: patch: {message}', details)
     return errors.bad_request(
         f'{kind.kind} in version "{kind.group_version.version}" cannot be handled as a {kind.kind}: '
         f"strict decoding error: {joined}"
@@ -296,8 +307,6 @@ def strict(target: Target, texts: Sequence[str], *, patch: bool = False) -> ApiE
 
 
 def _short(obj: Obj) -> str:
-    import json
-
     return json.dumps(obj, separators=(",", ":"))
 
 
@@ -308,9 +317,7 @@ def _check_put(target: Target, obj: Obj) -> None:
     if not name:
         if target.subresource and target.kind.subresources[target.subresource].kind:
             return
-        raise errors.bad_request(
-            f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
-        )
+        raise _nameless(target.name)
     if name != target.name:
         raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
     if namespace and target.kind.namespaced and namespace != target.namespace:
@@ -319,15 +326,19 @@ def _check_put(target: Target, obj: Obj) -> None:
         )
 
 
-def check_same(old: Obj, made: Any) -> None:
+def _nameless(name: str) -> ApiError:
+    return errors.bad_request(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+
+
+def check_same(target: Target, old: Obj, made: Any) -> None:
     """A patch may not turn an object into another one."""
     if not isinstance(made, dict):
         raise errors.bad_request("a patch must leave an object")
     meta = made.get("metadata")
-    if not isinstance(meta, dict):
-        return
+    if not isinstance(meta, dict) or not meta.get("name"):
+        raise _nameless(target.name)
     was = old["metadata"]
-    if "name" in meta and meta["name"] != was.get("name"):
+    if meta["name"] != was.get("name"):
         raise errors.bad_request(
             f"the name of the object ({meta['name']}) does not match the name on the URL ({was.get('name', '')})"
         )

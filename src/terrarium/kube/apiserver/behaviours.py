@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api.kinds import Obj
+from terrarium.kube.api.kinds import Kind, Obj
+from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.authorization import Union
+from terrarium.kube.apiserver.crds import Definitions
 from terrarium.kube.apiserver.escalation import Escalation
 from terrarium.kube.apiserver.rbac import GROUP, Rbac
 from terrarium.kube.apiserver.resources import Behaviour, Call, Resources
@@ -35,6 +37,19 @@ class Namespaces(Behaviour):
         return end
 
 
+class PriorityClasses(Behaviour):
+    """The system's classes stay."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    async def delete(self, obj: Obj, call: Call) -> Callable[[Obj], None] | None:
+        name = obj["metadata"]["name"]
+        if name.startswith("system-"):
+            raise errors.forbidden(self._kind, name, "this is a system priority class and cannot be deleted")
+        return None
+
+
 def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: Allocator) -> dict[str, Behaviour]:
     """By resource. Kinds that the registry lacks are left out."""
     made: dict[str, Behaviour] = {"namespaces": Namespaces(resources)}
@@ -45,4 +60,10 @@ def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: A
         kind = resources.registry.resource(GROUP, "v1", plural)
         if kind is not None:
             made[kind.resource] = Escalation(kind, rbac, authorizer)
+    classes = resources.registry.resource("scheduling.k8s.io", "v1", "priorityclasses")
+    if classes is not None:
+        made[classes.resource] = PriorityClasses(classes)
+    definitions = resources.registry.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    if definitions is not None:
+        made[definitions.resource] = Definitions(resources, definitions)
     return made

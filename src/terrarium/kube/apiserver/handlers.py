@@ -29,6 +29,10 @@ PATCHES: dict[str, PatchType] = {
     "application/apply-patch+yaml": "apply",
 }
 _MANAGER_LIMIT = 128
+_JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
+    "propagationPolicy=Orphan to suppress this warning"
+)
 _WATCH_LIST_SINCE = 34
 """The minor version from which watches may begin with initial events."""
 DEPRECATED = {
@@ -413,7 +417,8 @@ class Handlers:
 
     async def _patch(self, request: Request, target: Target) -> Reply:
         form = self._form(request, target)
-        media = negotiate.media_type(request.headers.get("content-type", ""))
+        # Unlike those of other bodies, these names are compared as they are.
+        media = request.headers.get("content-type", "").partition(";")[0].strip()
         kind = PATCHES.get(media)
         if kind is None or (kind == "strategic" and not target.kind.schema):
             raise self._bad_patch_type(media, target)
@@ -422,14 +427,19 @@ class Handlers:
         if kind == "apply":
             from terrarium.kube.api import yaml_bodies
 
-            decoded = yaml_bodies.load(body)
+            try:
+                decoded = yaml_bodies.load(body)
+            except yaml_bodies.YamlError as wrong:
+                raise errors.bad_request(f"error decoding YAML: {wrong}") from None
         else:
             try:
                 decoded = orjson.loads(body)
             except ValueError:
                 raise errors.bad_request(f"error decoding patch: {bodies.json_fault(body)}") from None
         force = flag(request.info.query, "force")
-        code, record = await self._api.patch(target, Patch(kind, decoded, force), call)
+        twice = bodies.duplicates(body) if kind in ("merge", "strategic") else []
+        texts = tuple(f'duplicate field "{path}"' for path in twice)
+        code, record = await self._api.patch(target, Patch(kind, decoded, force, texts), call)
         return self._reply(request, target, record, form, code)
 
     def _bad_patch_type(self, media: str, target: Target) -> ApiError:
@@ -490,6 +500,9 @@ class Handlers:
         options, dry_run = await self._delete_options(request)
         call = Call(request.user, dry_run=dry_run)
         call.warnings = request.warnings
+        orphans = target.kind.resource == "jobs.batch" and not options.propagation and options.orphan is None
+        if orphans:
+            request.warnings.append(_JOB_WARNING)
         deleted = await self._api.delete(target, options, call)
         if deleted.gone and not deleted.whole:
             return self._status(request, target, deleted.record, form)

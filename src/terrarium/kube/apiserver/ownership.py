@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from terrarium.kube.api import managed
 from terrarium.kube.api.kinds import Kind, Obj
+from terrarium.kube.api.shapes import Shape
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.records import Record, fresh
 from terrarium.kube.client.contract import ApiError
@@ -16,9 +17,18 @@ if TYPE_CHECKING:
     from terrarium.kube.apiserver.resources import Call
 
 
-def track(obj: Obj, old: Obj | None, kind: Kind, manager: str, now: datetime, subresource: str, minor: int) -> None:
+def track(
+    obj: Obj,
+    old: Obj | None,
+    kind: Kind,
+    manager: str,
+    now: datetime,
+    subresource: str,
+    minor: int,
+    shape: Shape | None,
+) -> None:
     """Sets the managed fields of `obj` for a write by `manager` over `old` (None: it is made)."""
-    entries = managed.track_update(old, obj, kind, manager, now, subresource=subresource, minor=minor)
+    entries = managed.track_update(old, obj, kind, manager, now, subresource=subresource, minor=minor, shape=shape)
     if entries:
         obj["metadata"]["managedFields"] = fresh(entries)
     else:
@@ -46,6 +56,7 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
                 force=patch.force,
                 subresource=target.subresource,
                 minor=resources.minor,
+                shape=resources.shape(kind),
             )
         except managed.ApplyConflict as conflict:
             raise errors.status(409, "Conflict", str(conflict), {"causes": conflict.causes}) from None

@@ -19,7 +19,8 @@ from terrarium.base.clock import Clock, parse_rfc3339, rfc3339
 from terrarium.base.ids import Ids
 from terrarium.kube.api import typed
 from terrarium.kube.api.hooks import Admission, AdmissionRequest, Denied, User
-from terrarium.kube.api.kinds import Context, FieldError, Kind, Obj, Registry, Strategy
+from terrarium.kube.api.kinds import Context, FieldError, GroupVersion, Kind, Obj, Registry, Strategy
+from terrarium.kube.api.shapes import Shape
 from terrarium.kube.apiserver import errors, ownership
 from terrarium.kube.apiserver.records import Record, Records, encode, fresh
 from terrarium.kube.client.contract import ApiError, Resource
@@ -104,6 +105,9 @@ class Behaviour:
 
     async def removed(self, obj: Obj) -> None: ...
 
+    async def start(self) -> None:
+        """Once, when the store has been opened."""
+
     def finished(self, obj: Obj) -> bool:
         """Whether an object that is being deleted and has no finalizers may go."""
         return True
@@ -130,6 +134,8 @@ class Resources:
         self.minor = minor
         self.records = Records()
         self.behaviours: dict[str, Behaviour] = {}
+        self.custom: dict[tuple[GroupVersion, str], Any] = {}
+        """What CRDs say beyond their rows, by version and plural (`crds.Custom`)."""
 
     # Reading
 
@@ -187,6 +193,12 @@ class Resources:
         row = self.registry.kind(*_group_version(stored["apiVersion"]), stored["kind"]) or kind
         return encode(typed.encode(stored, row.schema, self.minor) if row.schema else stored)
 
+    def shape(self, kind: Kind) -> Shape | None:
+        """The shape of a custom resource for managed fields; None for built-in kinds, which have theirs by name."""
+        custom = self.custom.get((kind.group_version, kind.plural))
+        found: Shape | None = custom.shape if custom is not None else None
+        return found
+
     async def create(self, kind: Kind, namespace: str, obj: Obj, call: Call, *, track: bool = True) -> Record:
         """Stores `obj`, which is fresh and decoded. Its namespace is that of the request when it has none."""
         meta = obj.setdefault("metadata", {})
@@ -214,7 +226,7 @@ class Resources:
         for name in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"):
             meta.pop(name, None)
         if track:
-            ownership.track(obj, None, kind, call.manager, context.now, "", self.minor)
+            ownership.track(obj, None, kind, call.manager, context.now, "", self.minor, self.shape(kind))
         request = self._request(kind, "CREATE", obj, None, call)
         await self._admit(request, call)
         meta["uid"] = self.ids.uuid()
@@ -308,11 +320,11 @@ class Resources:
         if not system:
             strategy.default(obj, context)
             if track:
-                ownership.track(obj, old, kind, call.manager, context.now, subresource, self.minor)
+                ownership.track(obj, old, kind, call.manager, context.now, subresource, self.minor, self.shape(kind))
             if admit:
                 await self._admit(request, call)
             strategy.prepare_update(obj, context)
-            counts = strategy.generation or (kind.strategy.generation and subresource in _CONTENT_SUBRESOURCES)
+            counts = strategy.generation or ("generation" in was and subresource in _CONTENT_SUBRESOURCES)
             if counts and _content(obj) != _content(old):
                 meta["generation"] = was.get("generation", 0) + 1
             await behaviour.before_update(obj, old, call)
@@ -350,7 +362,7 @@ class Resources:
                     "metadata.resourceVersion",
                     "Invalid value: 0x0: must be specified for an update",
                 )
-                raise errors.invalid(kind, name, [why])
+                raise errors.invalid_named(kind.group_version.group, kind.plural, name, [why])
             return
         if not asked.isdigit() or not asked.isascii():
             raise errors.bare_500(

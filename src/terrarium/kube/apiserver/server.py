@@ -157,6 +157,8 @@ class ApiServer:
         await self._storage.start()
         await bootstrap.run(self.resources)
         await self._allocator.start()
+        for behaviour in self.resources.behaviours.values():
+            await behaviour.start()
         await services.ensure_kubernetes(self.resources, self._allocator, self.config)
         if self.config.port is not None:
             context = self._authority.context(self._hosts())

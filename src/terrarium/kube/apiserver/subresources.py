@@ -10,7 +10,7 @@ from terrarium.kube.api import selectors
 from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.hooks import AdmissionRequest
 from terrarium.kube.api.kinds import FieldError, Obj
-from terrarium.kube.apiserver import errors
+from terrarium.kube.apiserver import errors, structural
 from terrarium.kube.apiserver.api import Sub, Target
 from terrarium.kube.apiserver.resources import Call, DeleteOptions, Resources
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
@@ -37,7 +37,26 @@ class Scale(_Only):
         self._resources = resources
 
     async def get(self, target: Target, call: Call) -> Obj:
-        return scale_of((await self._resources.get(target.kind, target.namespace, target.name)).obj(target.kind))
+        obj = (await self._resources.get(target.kind, target.namespace, target.name)).obj(target.kind)
+        return self._scale(target, obj)
+
+    def _paths(self, target: Target) -> Mapping[str, str]:
+        custom = self._resources.custom.get((target.kind.group_version, target.kind.plural))
+        found: Mapping[str, str] = custom.replicas if custom is not None else {}
+        return found
+
+    def _scale(self, target: Target, obj: Obj) -> Obj:
+        paths = self._paths(target)
+        if not paths:
+            return scale_of(obj)
+        made = scale_of({**obj, "spec": {}, "status": {}})
+        replicas = structural.at(obj, paths.get("specReplicasPath", ""))
+        if replicas:
+            made["spec"]["replicas"] = replicas
+        made["status"]["replicas"] = structural.at(obj, paths.get("statusReplicasPath", "")) or 0
+        if paths.get("labelSelectorPath") and (text := structural.at(obj, paths["labelSelectorPath"])):
+            made["status"]["selector"] = text
+        return made
 
     async def update(self, target: Target, obj: Obj, call: Call) -> Obj:
         replicas = (obj.get("spec") or {}).get("replicas", 0)
@@ -53,13 +72,18 @@ class Scale(_Only):
                 old["metadata"]["resourceVersion"] = meta["resourceVersion"]
             if meta.get("uid"):
                 old["metadata"]["uid"] = meta["uid"]
-            old["spec"]["replicas"] = replicas
+            holder = old
+            for step in path[:-1]:
+                holder = holder.setdefault(step, {})
+            holder[path[-1]] = replicas
             return old
+
+        path = self._paths(target).get("specReplicasPath", ".spec.replicas").strip(".").split(".")
 
         record = await self._resources.update(
             target.kind, target.namespace, target.name, change, call, subresource="scale"
         )
-        return scale_of(record.obj(target.kind) if record.entry.revision else record.stored)
+        return self._scale(target, record.obj(target.kind) if record.entry.revision else record.stored)
 
 
 def scale_of(obj: Obj) -> Obj:
