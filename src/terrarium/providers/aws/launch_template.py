@@ -97,7 +97,7 @@ def inward(spec: Spec, seen: dict[str, Any], at: str = "") -> Plain:
         elif flags.get("nullable"):
             value = "" if value is None else value
         elif value is None:
-            value = {"string": "", "number": 0, "bool": False}.get(str(flags["type"]))
+            value = {"string": "", "number": 0, "bool": False}.get(str(flags["type"]), [])
         made[name] = value
     for name, flags in spec.get("block_types", {}).items():
         if name == "timeouts":

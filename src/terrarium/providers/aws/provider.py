@@ -243,7 +243,7 @@ class AwsProvider:
     def _settled(self, type: str, row: Resource, base: Value, seen: Plain, refreshing: bool = False) -> Value:
         spec = self._resources.spec(type)
         if "tags_all" in spec["attributes"] and "tags" in seen:
-            tags.settle(seen, base, self._cloud.settings)
+            tags.settle(seen, base, self._cloud.settings, row.rules.modern)
         kind = self._resources[type].block.type
         if refreshing:
             return planning.observed(spec, base, seen, kind)

@@ -40,7 +40,7 @@ def wanted(new: Mapping[str, Any], settings: Settings) -> dict[str, str]:
     return {key: value or "" for key, value in every.items() if not _ignored(key, settings)}
 
 
-def settle(seen: dict[str, Any], base: Value, settings: Settings) -> None:
+def settle(seen: dict[str, Any], base: Value, settings: Settings, modern: bool) -> None:
     """Splits the tags that AWS shows into `tags_all` and, without those that come from the defaults, `tags`."""
     every = {k: v for k, v in (seen["tags"] or {}).items() if not k.startswith("aws:") and not _ignored(k, settings)}
     configured = base.data["tags"]
@@ -48,7 +48,7 @@ def settle(seen: dict[str, Any], base: Value, settings: Settings) -> None:
     defaults = settings.default_tags
     seen["tags_all"] = every
     mine = {k: v for k, v in every.items() if k in own or defaults.get(k) != v}
-    seen["tags"] = None if not mine and configured.is_null else mine
+    seen["tags"] = None if modern and not mine and configured.is_null else mine
 
 
 def _ignored(key: str, settings: Settings) -> bool:
