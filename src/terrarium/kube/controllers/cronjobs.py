@@ -127,7 +127,7 @@ class CronJobs(Controller):
         jobs = [job for job in self.caches.of(JOBS).indexed(OWNER, o.uid(owner)) if o.namespace(job) == key[0]]
         status = dict(o.status(owner))
         await self._clean_history(owner, jobs, write)
-        self._follow(owner, status, jobs)
+        self._note_ends(owner, status, jobs)
         again: float | None = None
         failure: ApiError | None = None
         if not o.deleting(owner) and not owner["spec"].get("suspend"):
@@ -147,7 +147,7 @@ class CronJobs(Controller):
             raise failure
         return again
 
-    def _follow(self, owner: Obj, status: dict[str, Any], jobs: Sequence[Obj]) -> None:
+    def _note_ends(self, owner: Obj, status: dict[str, Any], jobs: Sequence[Obj]) -> None:
         """The list of active Jobs follows what became of them."""
         active = list(status.get("active") or ())
         known = {a["uid"] for a in active}
