@@ -100,6 +100,14 @@ def _of_kind(gv: GroupVersion, kind: str) -> str:
 # -- definitions ------------------------------------------------------------------------------------------------------
 
 
+_WATCH_EVENT = {
+    "description": "One change of a watched object.",
+    "type": "object",
+    "required": ["type", "object"],
+    "properties": {"type": {"type": "string"}, "object": {"type": "object"}},
+}
+
+
 @lru_cache(maxsize=1)
 def _known(minor: int) -> dict[str, Any]:
     """All built-in definitions in OpenAPI v3's form."""
@@ -108,6 +116,7 @@ def _known(minor: int) -> dict[str, Any]:
     for name in shapes:
         if name not in found:
             found[name] = _from_table(shapes[name])
+    found.setdefault(META + "WatchEvent", _WATCH_EVENT)
     return found
 
 
@@ -152,7 +161,7 @@ def _converted(value: Any, *, properties: bool = False) -> Any:
     return made
 
 
-_SCALARS = {
+_SCALARS: Mapping[str, Mapping[str, Any]] = {
     "string": {"type": "string"},
     "bytes": {"type": "string", "format": "byte"},
     "bool": {"type": "boolean"},
