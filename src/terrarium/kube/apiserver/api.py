@@ -204,10 +204,9 @@ class Api:
         """A patch whose result can't be read."""
         message = f"Invalid value: {quote(_short(made))}: {why}"
         details = {
-            "kind": target.kind.kind,
             "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}],
         }
-        return errors.status(422, "Invalid", f'{target.kind.kind} "" is invalid: patch: {message}', details)
+        return errors.status(422, "Invalid", f' "" is invalid: patch: {message}', details)
 
     def schema_of(self, target: Target) -> str:
         """The structure of what is read and written at a target."""
@@ -296,10 +295,9 @@ def strict(target: Target, texts: Sequence[str], patched: Obj | None = None) -> 
     if patched is not None:
         message = f"Invalid value: {quote(_short(patched))}: strict decoding error: {joined}"
         details = {
-            "kind": kind.kind,
             "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}],
         }
-        return errors.status(422, "Invalid", f'{kind.kind} "" is invalid: patch: {message}', details)
+        return errors.status(422, "Invalid", f' "" is invalid: patch: {message}', details)
     return errors.bad_request(
         f'{kind.kind} in version "{kind.group_version.version}" cannot be handled as a {kind.kind}: '
         f"strict decoding error: {joined}"

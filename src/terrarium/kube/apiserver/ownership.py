@@ -77,6 +77,7 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
             raise errors.conflict(kind, target.name, errors.uid_precondition(body["metadata"]["uid"], ""))
         await api.allow(call.user, "create", target)
         made = api.read(target, fresh(merged(None).obj), call)
+        made["metadata"].pop("resourceVersion", None)
         try:
             return 201, await resources.create(kind, target.namespace, made, call, track=False)
         except ApiError as error:
