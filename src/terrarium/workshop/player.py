@@ -220,6 +220,7 @@ class Lab:
             "TF_IN_AUTOMATION": "1",
             "CHECKPOINT_DISABLE": "1",
             "AWS_PAGER": "",
+            "AWS_REGION": "ap-northeast-2",
             "NO_COLOR": "1",
         }
         if self.clients.provider_mirror is not None:
