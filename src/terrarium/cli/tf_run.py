@@ -17,6 +17,7 @@ from terrarium.cli.tf_world import World
 from terrarium.engine import variables
 from terrarium.engine.addresses import AddressError, Instance, Target, parse_instance, parse_target
 from terrarium.engine.configuration import ModuleNode
+from terrarium.engine.events import Progress
 from terrarium.engine.plan import Action, Mode, Plan
 from terrarium.engine.plan_text import PlanText
 from terrarium.engine.planning import Options, make_plan
@@ -232,7 +233,7 @@ def locked_problem(failure: StateLocked) -> Diagnostic:
     )
 
 
-def functions_session(world: World, root: ModuleNode, values: Mapping[str, object], flags: Parsed, lines: Lines, predictable: bool, stopped: Callable[[], bool], timestamp: str = "") -> Session:
+def functions_session(world: World, root: ModuleNode, values: Mapping[str, object], flags: Parsed, lines: Progress, predictable: bool, stopped: Callable[[], bool], timestamp: str = "") -> Session:
     return Session(
         root,
         world.plugins,
@@ -265,7 +266,7 @@ def mode_of(flags: Parsed, forced: Mode | None = None) -> tuple[Mode, list[Diagn
 
 
 def make(
-    world: World, flags: Parsed, mode: Mode, what: str, stopped: Callable[[], bool], show: bool = True
+    world: World, flags: Parsed, mode: Mode, what: str, stopped: Callable[[], bool], events: Progress | None = None
 ) -> tuple[Plan | None, ModuleNode | None, LocalStore | None, list[Diagnostic]]:
     """A plan of the current configuration. The store comes back locked; a plan that is None has diagnostics."""
     wanted, replace, diagnostics = targets(flags, world)
@@ -298,7 +299,7 @@ def make(
         return None, root, store, [*diagnostics, error("Failed to load state", str(failure))]
     from terrarium.engine.validation import validate
 
-    lines = Lines(world.streams.print if show else lambda text: None, world.colour)
+    lines = events or Lines(world.streams.print, world.colour)
     session = functions_session(world, root, values, flags, lines, True, stopped)
     diagnostics += validate(session)
     if has_errors(diagnostics):
@@ -536,54 +537,63 @@ def outputs_text(state: State) -> str:
     return "\n".join(rows)
 
 
-def apply_saved(world: World, flags: Parsed, path: Path) -> int:
-    """Applies a plan file."""
+def load_saved(
+    world: World, flags: Parsed, path: Path
+) -> tuple[Plan | None, ModuleNode | None, LocalStore | None, list[Diagnostic]]:
+    """A plan file, its configuration, and the store of the state it was made for, locked and unchanged since."""
     from terrarium.engine.module_tree import Snapshot, load_tree
     from terrarium.engine.plan_file import BadPlan, load
 
+    def refuse(summary: str, detail: str) -> tuple[None, None, None, list[Diagnostic]]:
+        return None, None, None, [error(summary, detail)]
+
+    unusable = f'Failed to load "{path}" as a plan file'
     if not path.exists():
-        return world.fail(
-            error(f'Failed to load "{path}" as a plan file', f"Error: stat {path}: no such file or directory")
-        )
+        return refuse(unusable, f"Error: stat {path}: no such file or directory")
     if path.is_dir():
-        return world.fail(
-            error(f'Failed to load "{path}" as a plan file', f"Error: {path} is a directory")
-        )
+        return refuse(unusable, f"Error: {path} is a directory")
     try:
         saved = load(path)
     except BadPlan as failure:
-        return world.fail(error(f'Failed to load "{path}" as a plan file', f"Error: {failure}"))
+        return refuse(unusable, f"Error: {failure}")
     if flags.flag("destroy") or flags.flag("refresh-only") or flags.all("target") or flags.all("replace"):
-        return world.fail(error("Can't set planning options for a saved plan", "The options of a saved plan can't be changed when it is applied."))
+        return refuse("Can't set planning options for a saved plan", "The options of a saved plan can't be changed when it is applied.")
     found = saved.plan
     root, diagnostics = load_tree(Snapshot(saved.files), saved.manifest)
     world.sources.update(root.sources())
     if has_errors(diagnostics):
-        return world.fail(diagnostics)
+        return None, None, None, diagnostics
     ephemeral = [n for n, v in root.module.variables.items() if v.ephemeral]
     if ephemeral or any(n in ("var", "var-file") for n, _ in flags.many):
         problem = changed_variables(world, root, flags, found)
         if problem:
-            return world.fail(problem)
+            return None, None, None, problem
     if found.errored:
-        return world.fail(error("Cannot apply incomplete plan", "Terraform encountered an error when generating this plan, so it cannot be applied."))
+        return refuse("Cannot apply incomplete plan", "Terraform encountered an error when generating this plan, so it cannot be applied.")
     store = world.store(flags.text("state"), flags.text("state-out"), flags.text("backup"))
+    try:
+        if flags.flag("lock", True):
+            store.lock("OperationTypeApply")
+        state = store.load()
+    except StateLocked as failure:
+        return None, None, None, [locked_problem(failure)]
+    if saved.lineage and state.lineage != saved.lineage:
+        store.unlock()
+        return refuse("Saved plan does not match the given state", "The given plan file can not be applied because it was created from a different state lineage.")
+    if state.serial != saved.serial:
+        store.unlock()
+        return refuse("Saved plan is stale", "The given plan file can no longer be applied because the state was changed by another operation after the plan was created.")
+    return found, root, store, []
+
+
+def apply_saved(world: World, flags: Parsed, path: Path) -> int:
+    """Applies a plan file."""
     with interruptible(world) as stopped:
+        found, root, store, diagnostics = load_saved(world, flags, path)
+        if found is None or root is None or store is None:
+            return world.fail(diagnostics)
         try:
-            if flags.flag("lock", True):
-                store.lock("OperationTypeApply")
-            state = store.load()
-            if saved.lineage and state.lineage != saved.lineage:
-                return world.fail(
-                    error("Saved plan does not match the given state", "The given plan file can not be applied because it was created from a different state lineage.")
-                )
-            if state.serial != saved.serial:
-                return world.fail(
-                    error("Saved plan is stale", "The given plan file can no longer be applied because the state was changed by another operation after the plan was created.")
-                )
             return execute(world, flags, found, root, store, stopped, saved=True)
-        except StateLocked as failure:
-            return world.fail(locked_problem(failure))
         finally:
             store.unlock()
 

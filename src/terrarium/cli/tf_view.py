@@ -8,7 +8,7 @@ from collections.abc import Callable
 from terrarium.base.clock import real_monotonic
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.engine.addresses import Instance
-from terrarium.engine.events import Events
+from terrarium.engine.events import Progress
 from terrarium.engine.plan import Action
 from terrarium.language.render import paint
 
@@ -22,7 +22,7 @@ _DONE = {
 _STILL_EVERY = 10.0
 
 
-class Lines(Events):
+class Lines(Progress):
     """Prints a line for each event. `put` must be safe to call from several threads."""
 
     def __init__(self, put: Callable[[str], None], colour: bool) -> None:

@@ -46,3 +46,9 @@ class Events:
     def stopping(self) -> None: ...
 
     def warn(self, diagnostic: Diagnostic) -> None: ...
+
+
+class Progress(Events):
+    """Events that are shown, and can be told that there will be no more."""
+
+    def close(self) -> None: ...
