@@ -59,3 +59,10 @@ def rfc3339(moment: datetime) -> str:
     minutes = int(offset.total_seconds() // 60)
     sign = "-" if minutes < 0 else "+"
     return f"{text}{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def go_string(moment: datetime) -> str:
+    """A moment as Go prints it by itself: `2026-11-22 19:45:56.629 +0000 UTC`."""
+    utc = moment.astimezone(UTC)
+    fraction = f".{utc.microsecond:06d}".rstrip("0").rstrip(".")
+    return f"{utc:%Y-%m-%d %H:%M:%S}{fraction} +0000 UTC"

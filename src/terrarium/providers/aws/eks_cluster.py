@@ -258,7 +258,7 @@ def _shown(cluster: dict[str, Any]) -> Plain:
         "certificate_authority": [{"data": cluster["certificateAuthority"].get("data", "")}]
         if cluster.get("certificateAuthority")
         else [],
-        "cluster_id": cluster.get("id", ""),
+        "cluster_id": cluster.get("id"),
         "compute_config": [
             {
                 "enabled": bool(compute.get("enabled")),
@@ -488,7 +488,11 @@ def read_addon_version(cloud: Cloud, given: Plain) -> Plain:
     for version in versions:
         default = any(c.get("defaultVersion") for c in version.get("compatibilities") or ())
         if given.get("most_recent") or default:
-            return {"id": given["addon_name"], "version": version["addonVersion"]}
+            return {
+                "id": given["addon_name"],
+                "most_recent": bool(given.get("most_recent")),
+                "version": version["addonVersion"],
+            }
     raise AwsFailure("couldn't find resource")
 
 

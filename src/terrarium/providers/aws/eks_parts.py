@@ -18,6 +18,7 @@ from terrarium.providers.aws.planning import Rules
 from terrarium.providers.aws.policies import same_json
 from terrarium.providers.aws.rows import Plain, Resource, limit
 from terrarium.providers.aws.session import WHOLE, ApiError, AwsFailure, Cloud, prefix_of
+from terrarium.providers.gotime import go_string
 
 
 def _pair(id: str, what: str) -> tuple[str, str]:
@@ -350,9 +351,9 @@ def read_association(cloud: Cloud, old: Plain) -> Plain | None:
             return {
                 "id": old["id"],
                 "access_scope": [{"type": scope.get("type", ""), "namespaces": scope.get("namespaces") or []}],
-                "associated_at": association.get("associatedAt"),
+                "associated_at": go_string(association["associatedAt"]),
                 "cluster_name": cluster,
-                "modified_at": association.get("modifiedAt"),
+                "modified_at": go_string(association["modifiedAt"]),
                 "policy_arn": policy,
                 "principal_arn": principal,
             }
