@@ -640,7 +640,11 @@ def init(errors: Errors, spec: Obj, volumes: Mapping[str, Obj], path: str, grace
 
 def _host_ports(errors: Errors, container: Obj, path: str, spec: Obj) -> None:
     if spec.get("hostNetwork"):
+        # The server fills in host ports of pods, not of templates: there they may be left out.
+        in_template = "template." in path
         for where, port in items(container.get("ports"), f"{path}.ports"):
+            if in_template and not port.get("hostPort"):
+                continue
             if port.get("hostPort") != port.get("containerPort"):
                 errors.invalid(
                     f"{where}.hostPort",
