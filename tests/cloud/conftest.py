@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import pytest
 from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
 from terrarium.cloud.server import AwsEndpoint
+from terrarium.eks.hosting import NoHost
+from terrarium.eks.service import EksService
 
 ACCOUNT = "111122223333"
 REGION = "ap-northeast-2"
@@ -27,12 +29,13 @@ REGION = "ap-northeast-2"
 class Running:
     """An endpoint on an event loop of its own thread, so that blocking clients can be used against it."""
 
-    def __init__(self, folder: Path, build: Callable[[AwsEndpoint], None] = lambda endpoint: None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.endpoint = AwsEndpoint(folder, Clock(), Ids(), account=ACCOUNT, region=REGION)
-        build(self.endpoint)
+        records, view = self.endpoint.records, self.endpoint.view
+        self.endpoint.add(EksService(records, view, NoHost(), Clock(), Ids(), ACCOUNT))
         self.run(self.endpoint.start("127.0.0.1", 0))
 
     def run(self, coroutine: Any) -> Any:

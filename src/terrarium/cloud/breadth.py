@@ -39,6 +39,8 @@ _READS = re.compile(
     r"(Describe|Get|List|Head|Search|Lookup|BatchGet|Simulate|Validate|Estimate|Decode|Preview|Filter|Test|Query|Scan"
     r"|Select|GenerateDataKey|Check|Count|View).*|Encrypt|Decrypt|ReEncrypt|GenerateRandom|GenerateMac|VerifyMac|Sign|Verify"
 )
+# What moto has, but only in outline: without a service of ours these are not there.
+_REPLACED = frozenset(("eks", "sts"))
 # Names of moto's hosts where they are not the signing name.
 _HOSTS = {
     "eventbridge": "events",
@@ -250,7 +252,7 @@ class Breadth:
         assert self._determinism is not None
         url = f"https://{_host(service, 'us-east-1')}"
         name = next((n for n, pattern in moto("backend_index").backend_url_patterns if pattern.match(url)), None)
-        if name is None:
+        if name is None or name in _REPLACED:
             raise not_implemented(service, "")
         found = moto("backends").get_backend(name)
         account = found[self._account]
