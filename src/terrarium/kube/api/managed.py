@@ -343,7 +343,9 @@ def apply(
         same = False
     if same and made.fields == managed.fields and live is not None:
         return Applied(live, False)
-    made.times[who] = format_time(now)
+    if not same or live is None:
+        # An apply that changes nothing but owners leaves the time of its entry as it was.
+        made.times[who] = format_time(now)
     entries = _encode(made)
     result = dict(obj)
     result["metadata"] = {**(obj.get("metadata") or {})}

@@ -61,13 +61,11 @@ def v3_document(
         for sub in kind.subresources.values():
             if sub.kind and sub.group_version:
                 wanted.append(_of_kind(sub.group_version, sub.kind))
-    wanted += [
-        META + name for name in ("ObjectMeta", "ListMeta", "Patch", "DeleteOptions", "Status", "APIResourceList")
-    ]
-    _collect(wanted, known, components)
     paths: dict[str, Any] = {f"/{path}/": _resource_list(path)}
     for kind in kinds:
         paths.update(_paths(kind, path))
+    wanted += [META + name for name in ("ObjectMeta", "ListMeta", "DeleteOptions", "Status")]
+    _collect([*wanted, *_references(paths)], known, components)
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": f"v1.{minor}.0"},

@@ -56,7 +56,7 @@ class _Loader(_BASE):  # type: ignore[misc,valid-type]
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if isinstance(node, yaml.ScalarNode):
-            if node.style is not None or node.tag == "tag:yaml.org,2002:binary":
+            if node.style or node.tag == "tag:yaml.org,2002:binary":
                 return node.value
             return _plain(node.value)
         if isinstance(node, yaml.SequenceNode):

@@ -49,6 +49,15 @@ def _service_account(spec: Obj) -> None:
         spec["serviceAccountName"] = spec["serviceAccount"] = name
 
 
+def _addresses(status: Obj) -> None:
+    """The first of several addresses and the single one are the same."""
+    for one, many in (("podIP", "podIPs"), ("hostIP", "hostIPs")):
+        if status.get(many):
+            status[one] = status[many][0].get("ip", "")
+        elif status.get(one):
+            status[many] = [{"ip": status[one]}]
+
+
 def _requests_from_limits(pod: Obj) -> None:
     for container in containers(pod.get("spec") or {}):
         resources = container.get("resources") or {}
@@ -122,6 +131,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
         Default("terminationGracePeriodSeconds", 30),
         Default("schedulerName", "default-scheduler"),
     ),
+    "core.v1.PodStatus": (_addresses,),
     "core.v1.Probe": (_probe,),
     "core.v1.HTTPGetAction": (Default("path", "/"), Default("scheme", "HTTP")),
     "core.v1.GRPCAction": (Default("service", ""),),

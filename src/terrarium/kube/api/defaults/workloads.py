@@ -37,6 +37,8 @@ def _stateful_strategy(strategy: Obj) -> None:
 
 
 def _stateful_set(spec: Obj) -> None:
+    for template in spec.get("volumeClaimTemplates") or ():
+        template["apiVersion"], template["kind"] = "v1", "PersistentVolumeClaim"
     policy = spec.get("persistentVolumeClaimRetentionPolicy") or {}
     spec["persistentVolumeClaimRetentionPolicy"] = {
         "whenDeleted": policy.get("whenDeleted") or "Retain",

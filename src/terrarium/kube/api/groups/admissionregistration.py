@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.prepare import platform as prepare
 from terrarium.kube.api.strategies.make import status, strategy, with_status
 from terrarium.kube.api.validation import admission as checks
 
@@ -23,7 +24,9 @@ KINDS = (
         "validatingadmissionpolicies",
         cluster=True,
         categories=("api-extensions",),
-        subresources=(status("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy"),),
+        subresources=(
+            status("io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", prepare=prepare.bare_status),
+        ),
         strategy=with_status(
             "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy", check=[checks.policy], generation=True
         ),

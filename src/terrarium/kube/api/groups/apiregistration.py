@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.prepare import platform as prepare
 from terrarium.kube.api.strategies.make import status, with_status
 
 V1 = Group("apiregistration.k8s.io/v1")
@@ -13,7 +14,9 @@ KINDS = (
         "apiservices",
         cluster=True,
         categories=("api-extensions",),
-        subresources=(status("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService"),),
+        subresources=(
+            status("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", prepare=prepare.bare_status),
+        ),
         strategy=with_status("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", unconditional=False),
     ),
 )

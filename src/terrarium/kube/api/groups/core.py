@@ -119,6 +119,7 @@ KINDS = (
         strategy=strategy(
             "io.k8s.api.core.v1.PersistentVolumeClaim",
             create=prepare.claim_create,
+            warnings=storage.class_warnings,
             update=prepare.claim_update,
             check=[storage.claim],
             check_update=[storage.claim, storage.claim_update],
@@ -133,6 +134,7 @@ KINDS = (
         strategy=strategy(
             "io.k8s.api.core.v1.PersistentVolume",
             create=prepare.volume_create,
+            warnings=storage.class_warnings,
             update=common.stored_status,
             check=[storage.volume],
             check_update=[storage.volume_update],
@@ -157,6 +159,7 @@ KINDS = (
             status(
                 "io.k8s.api.core.v1.Pod",
                 name="ephemeralcontainers",
+                generation=True,
                 prepare=pod_prepare.ephemeral,
                 check=[pods.ephemeral_update],
             ),
@@ -179,7 +182,13 @@ KINDS = (
                 kind="PodPortForwardOptions",
             ),
             sub("proxy", PROXY, kind="PodProxyOptions"),
-            status("io.k8s.api.core.v1.Pod", name="resize", prepare=pod_prepare.resize, check=[pods.resize]),
+            status(
+                "io.k8s.api.core.v1.Pod",
+                name="resize",
+                generation=True,
+                prepare=pod_prepare.resize,
+                check=[pods.resize],
+            ),
             status("io.k8s.api.core.v1.Pod", prepare=pod_prepare.status, check=[pods.status_update]),
         ),
         strategy=strategy(
@@ -242,6 +251,7 @@ KINDS = (
         strategy=strategy(
             "io.k8s.api.core.v1.Secret",
             check=[platform.secret],
+            warnings=platform.secret_warnings,
             check_update=[platform.secret_update],
             meta_on_update=True,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from terrarium.kube.api.groups.rows import Group
+from terrarium.kube.api.prepare import platform as prepare
 from terrarium.kube.api.strategies.make import status, strategy, with_status
 from terrarium.kube.api.validation import storage as checks
 
@@ -15,6 +16,7 @@ KINDS = (
         cluster=True,
         strategy=strategy(
             "io.k8s.api.storage.v1.CSIDriver",
+            update=prepare.spec_counts,
             check=[checks.csi_driver],
             check_update=[checks.csi_driver, checks.csi_driver_update],
         ),

@@ -155,6 +155,21 @@ def slice_update(obj: Obj, context: Context) -> None:
         bump_generation(obj, old)
 
 
+def spec_counts(obj: Obj, context: Context) -> None:
+    """Kinds whose generation begins with their first change."""
+    assert context.old is not None
+    keep_meta(obj, context.old, "generation")
+    if obj.get("spec") != context.old.get("spec"):
+        bump_generation(obj, context.old)
+
+
+def bare_status(obj: Obj, context: Context) -> None:
+    """Status updates of kinds that keep all metadata clients write."""
+    assert context.old is not None
+    keep(obj, context.old, "spec")
+    keep_meta(obj, context.old, "labels", "annotations", "finalizers", "ownerReferences", "generateName")
+
+
 def priority_create(obj: Obj, context: Context) -> None:
     meta_of(obj)["generation"] = 1
 

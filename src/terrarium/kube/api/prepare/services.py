@@ -49,7 +49,7 @@ def _keep_allocated(spec: Obj, old: Obj) -> None:
             spec["clusterIP"] = old.get("clusterIP", "")
         if not spec.get("clusterIPs") and spec.get("clusterIP") == old.get("clusterIP"):
             spec["clusterIPs"] = list(old.get("clusterIPs") or ())
-    if old.get("type") in NODE_PORT_TYPES and spec.get("type") in NODE_PORT_TYPES:
+    if _has_node_ports(old) and _has_node_ports(spec):
         taken = {p.get("nodePort") for p in spec.get("ports") or () if p.get("nodePort")}
         held = {
             (p.get("protocol"), p.get("port")): p.get("nodePort") for p in old.get("ports") or () if p.get("nodePort")
@@ -62,6 +62,12 @@ def _keep_allocated(spec: Obj, old: Obj) -> None:
                     taken.add(kept)
     if needs_health_port(old) and needs_health_port(spec) and not spec.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = old.get("healthCheckNodePort", 0)
+
+
+def _has_node_ports(spec: Obj) -> bool:
+    if spec.get("type") == "LoadBalancer":
+        return spec.get("allocateLoadBalancerNodePorts") is not False
+    return spec.get("type") == "NodePort"
 
 
 def needs_health_port(spec: Obj) -> bool:
@@ -98,6 +104,12 @@ def _drop_by_type(spec: Obj, old: Obj) -> None:
         and _same("externalTrafficPolicy", spec, old)
     ):
         spec.pop("externalTrafficPolicy")
+    if (
+        old.get("type") != "ExternalName"
+        and spec.get("type") == "ExternalName"
+        and _same("internalTrafficPolicy", spec, old)
+    ):
+        spec.pop("internalTrafficPolicy")
     if old.get("type") == "ExternalName" and spec.get("type") != "ExternalName" and _same("externalName", spec, old):
         spec.pop("externalName")
 

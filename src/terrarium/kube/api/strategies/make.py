@@ -64,6 +64,7 @@ def status(
     name: str = "status",
     verbs: tuple[str, ...] = ("get", "patch", "update"),
     warnings: Warnings = no_errors,  # type: ignore[assignment]
+    generation: bool = False,
 ) -> Subresource:
     """The status subresource (or one like it) with its own strategy."""
     return Subresource(
@@ -74,5 +75,6 @@ def status(
             prepare_update=prepare,
             validate_update=update_check(None, *check),
             warnings=warnings,
+            generation=generation,
         ),
     )

@@ -87,6 +87,18 @@ def secret(errors: Errors, obj: Obj, context: Context) -> None:
             errors.required(f"data[{key}]")
 
 
+def secret_warnings(obj: Obj, context: Context) -> list[str]:
+    """A TLS secret whose pair can't be read is kept, with a warning."""
+    if obj.get("type") != "kubernetes.io/tls":
+        return []
+    data = obj.get("data") or {}
+    if b"-----BEGIN" not in base64.b64decode(data.get("tls.crt") or ""):
+        return ["tls: failed to find any PEM data in certificate input"]
+    if b"-----BEGIN" not in base64.b64decode(data.get("tls.key") or ""):
+        return ["tls: failed to find any PEM data in key input"]
+    return []
+
+
 def secret_update(errors: Errors, obj: Obj, context: Context) -> None:
     assert context.old is not None
     errors.immutable("type", obj.get("type"), context.old.get("type"))

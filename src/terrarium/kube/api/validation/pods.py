@@ -9,6 +9,7 @@ from typing import Any
 
 from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, FieldError, Obj
+from terrarium.kube.api.quantity import Quantity
 from terrarium.kube.api.validation import containers, meta, scheduling
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 from terrarium.kube.api.validation.volumes import volumes as check_volumes
@@ -524,14 +525,39 @@ def spec_warnings(spec: Obj, path: str) -> list[str]:
                 if inner.get("labelSelector") is None:
                     tail = ".podAffinityTerm" if name.startswith("preferred") else ""
                     found.append(f"{where}{tail}.labelSelector: a null labelSelector results in matching no pod")
-    for volume in spec.get("volumes") or ():
+    for where, volume in items(spec.get("volumes"), f"{path}.volumes"):
         source = volume.get("projected")
         if source is not None and not source.get("sources"):
             found.append(f'volume "{volume.get("name")}" (Projected) has no sources provided')
+        found += [f"{where}.{name}: {text}" for name, text in _OLD_VOLUMES.items() if volume.get(name) is not None]
     found += _grace_warnings(spec, path)
     for group in ("initContainers", "containers"):
         for where, container in items(spec.get(group), f"{path}.{group}"):
             found += _container_warnings(container, where)
+    return found
+
+
+_OLD_VOLUMES = {
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "flocker": "deprecated in v1.22, non-functional in v1.25+",
+    "storageos": "deprecated in v1.22, non-functional in v1.25+",
+    "quobyte": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+}
+
+
+def _fractions(container: Obj, path: str) -> list[str]:
+    found = []
+    for side in ("limits", "requests"):
+        for name, amount in sorted((at(container, "resources", side) or {}).items()):
+            if name in ("memory", "ephemeral-storage") and Quantity.of(amount).nanos % 10**9:
+                found.append(
+                    f'{path}.resources.{side}[{name}]: fractional byte value "{amount}" is invalid, must be an integer'
+                )
     return found
 
 
@@ -545,7 +571,7 @@ def _grace_warnings(spec: Obj, path: str) -> list[str]:
 
 
 def _container_warnings(container: Obj, path: str) -> list[str]:
-    found: list[str] = []
+    found: list[str] = _fractions(container, path)
     seen: dict[str, int] = {}
     for index, variable in enumerate(container.get("env") or ()):
         name = variable.get("name") or ""
@@ -582,6 +608,11 @@ def pod_warnings(obj: Obj, context: Context) -> Sequence[str]:
                 "metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; "
                 f"a DNS label is recommended: [{' '.join(faults)}]"
             )
+    if "scheduler.alpha.kubernetes.io/critical-pod" in ((obj.get("metadata") or {}).get("annotations") or {}):
+        found.append(
+            "metadata.annotations[scheduler.alpha.kubernetes.io/critical-pod]: non-functional in v1.16+; "
+            'use the "priorityClassName" field instead'
+        )
     return found + spec_warnings(obj.get("spec") or {}, "spec")
 
 

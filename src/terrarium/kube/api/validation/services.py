@@ -7,6 +7,7 @@ from typing import Any
 
 from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, Obj
+from terrarium.kube.api.prepare.services import needs_health_port
 from terrarium.kube.api.validation import meta
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 from terrarium.kube.api.validation.pods import BAD_IP, is_ip
@@ -271,9 +272,10 @@ def service_update(errors: Errors, obj: Obj, context: Context) -> None:
                     )
             elif fresh[index] != held[index]:
                 errors.invalid(f"spec.clusterIPs[{index}]", Raw(gotext.strings(fresh)), "may not change once set")
-        families, before = spec.get("ipFamilies") or [], old.get("ipFamilies") or []
-        if before and families and families[0] != before[0]:
-            errors.invalid("spec.ipFamilies[0]", Raw(gotext.v(families)), "may not change once set")
+    if needs_health_port(old) and needs_health_port(spec):
+        port = old.get("healthCheckNodePort") or 0
+        if port and (spec.get("healthCheckNodePort") or 0) != port:
+            errors.forbidden("spec.healthCheckNodePort", "field is immutable")
     service(errors, obj, context)
 
 

@@ -94,6 +94,15 @@ def claim_spec(errors: Errors, spec: Obj, path: str) -> None:
         )
 
 
+BETA_CLASS = "volume.beta.kubernetes.io/storage-class"
+
+
+def class_warnings(obj: Obj, context: Context) -> list[str]:
+    if BETA_CLASS in (at(obj, "metadata", "annotations") or {}):
+        return [f'metadata.annotations[{BETA_CLASS}]: deprecated since v1.8; use "storageClassName" attribute instead']
+    return []
+
+
 def claim(errors: Errors, obj: Obj, context: Context) -> None:
     claim_spec(errors, obj.get("spec") or {}, "spec")
 
@@ -112,6 +121,10 @@ def claim_update(errors: Errors, obj: Obj, context: Context) -> None:
         spec.pop("volumeName", None)
         old.pop("volumeName", None)
     bound = at(context.old, "status", "phase") == "Bound"
+
+    if old.get("storageClassName") is None and spec.get("storageClassName") and not bound:
+        # A claim from before there was a default class may be given one.
+        old["storageClassName"] = spec["storageClassName"]
 
     def rest(held: Obj) -> Obj:
         made = {k: v for k, v in held.items() if k != "volumeAttributesClassName"}

@@ -518,9 +518,7 @@ def _success_policy(errors: Errors, spec: Obj, path: str) -> None:
             )
 
 
-def job(errors: Errors, obj: Obj, context: Context) -> None:
-    spec = obj.get("spec") or {}
-    _generated_selector(errors, obj)
+def _whole_job_spec(errors: Errors, spec: Obj) -> None:
     selector = spec.get("selector")
     if selector is None:
         errors.required("spec.selector")
@@ -531,6 +529,12 @@ def job(errors: Errors, obj: Obj, context: Context) -> None:
         if not from_label_selector(selector).matches(labels):
             errors.invalid("spec.template.metadata.labels", Raw(gotext.string_map(labels)), MISMATCH)
     job_spec(errors, spec, "spec")
+
+
+def job(errors: Errors, obj: Obj, context: Context) -> None:
+    spec = obj.get("spec") or {}
+    _generated_selector(errors, obj)
+    _whole_job_spec(errors, spec)
     if (
         spec.get("completionMode") == "Indexed"
         and spec.get("completions")
@@ -574,6 +578,8 @@ def job_update(errors: Errors, obj: Obj, context: Context) -> None:
     assert context.old is not None
     spec, old = obj.get("spec") or {}, context.old.get("spec") or {}
     job(errors, obj, context)
+    # The real one checks the spec once as that of a job and once as that of an update.
+    _whole_job_spec(errors, spec)
     _completions(errors, spec, old)
     _fixed_selector(errors, obj, context.old)
     _job_template(errors, spec, old, context.old)
