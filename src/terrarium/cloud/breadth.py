@@ -254,7 +254,11 @@ class Breadth:
         name = next((n for n, pattern in moto("backend_index").backend_url_patterns if pattern.match(url)), None)
         if name is None or name in _REPLACED:
             raise not_implemented(service, "")
-        found = moto("backends").get_backend(name)
+        try:
+            found = moto("backends").get_backend(name)
+        except ImportError as failure:
+            text = f"The service {service} needs the Python package {failure.name}, which is not installed."
+            raise AwsError("NotImplemented", text, 501) from None
         account = found[self._account]
         backend = account["us-east-1" if "us-east-1" in account else "aws"]
         if (repair := repairs_of(service)) is not None:
