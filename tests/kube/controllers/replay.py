@@ -229,7 +229,7 @@ class Player:
 
     def _replaced(self, value: Any) -> Any:
         text = json.dumps(value)
-        for recorded in set(re.findall(r'[\w.-]*<gen-\d+>', text)):
+        for recorded in set(re.findall(r"[\w.-]*<gen-\d+>", text)):
             text = text.replace(recorded, self.real(recorded))
         text = text.replace("<time>", rfc3339(self.clock.now()))
         return json.loads(text)
@@ -304,6 +304,11 @@ class Player:
             await self.rest(1.0)
         name = self.real(recorded)
         pods = (await self.client.list(PODS, "demo")).items
+        for _ in range(60):
+            if any(p["metadata"]["name"] == name for p in pods):
+                break
+            await self.rest(1.0)
+            pods = (await self.client.list(PODS, "demo")).items
         state = {p["metadata"]["name"]: "deletionTimestamp" in p["metadata"] for p in pods}
         if state.get(name) == terminating or "<gen-" not in recorded:
             return name
@@ -321,6 +326,16 @@ class Player:
 
     async def _do_podGone(self, action: Document) -> None:
         await self.client.delete(PODS, await self._pod(action["name"], True), "demo", grace=0)
+
+    async def _do_nodeAdd(self, action: Document) -> None:
+        obj = self._replaced(action["object"])
+        name = obj["metadata"]["name"]
+        if action.get("lease", True):
+            self.alive[name] = True
+            await self._renew(name)
+        await self.client.create(NODES, {k: v for k, v in obj.items() if k != "status"})
+        if obj.get("status"):
+            await self.client.patch(NODES, name, {"status": obj["status"]}, type="strategic", subresource="status")
 
     async def _do_nodeSilence(self, action: Document) -> None:
         self.alive[action["name"]] = False
