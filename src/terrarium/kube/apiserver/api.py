@@ -320,7 +320,7 @@ def _check_put(target: Target, obj: Obj) -> None:
         raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
     if namespace and target.kind.namespaced and namespace != target.namespace:
         raise errors.bad_request(
-            f"the namespace of the object ({namespace}) does not match the namespace on the URL ({target.namespace})"
+            "the namespace of the provided object does not match the namespace sent on the request"
         )
 
 
@@ -342,6 +342,5 @@ def check_same(target: Target, old: Obj, made: Any) -> None:
         )
     if meta.get("namespace", "") not in ("", was.get("namespace", "")):
         raise errors.bad_request(
-            f"the namespace of the object ({meta['namespace']}) does not match the namespace on the URL "
-            f"({quote(was.get('namespace', ''))[1:-1]})"
+            "the namespace of the provided object does not match the namespace sent on the request"
         )

@@ -228,7 +228,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
     pairs = [("content-type", reply.content_type)] if reply.content_type else []
-    pairs += [("cache-control", "no-cache, private")]
+    if not any(name == "cache-control" for name, _ in reply.headers):
+        pairs.append(("cache-control", "no-cache, private"))
     return [(name.encode(), value.encode("latin-1", "replace")) for name, value in (*pairs, *reply.headers)]
 
 

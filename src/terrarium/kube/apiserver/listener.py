@@ -92,7 +92,8 @@ class _Http(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         method = data.partition(b" ")[0]
-        first = getattr(self, "cycle", None) is None
+        cycle: Any = self.cycle
+        first = cycle is None or cycle.response_complete
         if first and method.isalpha() and method.isupper() and method not in _METHODS and len(method) < 20:
             # The parser knows no such method; the API has an answer to any.
             self.transport.write(_NOT_ALLOWED)

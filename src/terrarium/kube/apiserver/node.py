@@ -82,7 +82,9 @@ class NodeAuthorizer:
         return Decision("allow")
 
     async def _node(self, attributes: Attributes, node: str) -> Decision:
-        if attributes.verb in _READS and attributes.name not in ("", node):
+        if attributes.verb in ("list", "watch") and attributes.name != node:
+            return Decision("no opinion", f"node '{node}' cannot read all nodes, only its own Node object")
+        if attributes.verb == "get" and attributes.name != node:
             return Decision("no opinion", f"node '{node}' cannot read '{attributes.name}', only its own Node object")
         return Decision("allow") if _plain(attributes) else Decision("no opinion")
 

@@ -16,6 +16,7 @@ from terrarium.kube.apiserver.metrics import Metrics
 from terrarium.kube.client.contract import ApiError
 
 TEXT = "text/plain; charset=utf-8"
+_NEVER = "Fri, 31 Dec 2100 23:59:59 GMT"
 JWKS = "application/jwk-set+json"
 CHECKS = (
     "ping",
@@ -226,6 +227,7 @@ class Pages:
             return Reply(301, b"", "", [("location", f"/openapi/v3/{path}?hash={made}")])
         if asked:
             headers.append(("cache-control", "public, immutable"))
+            headers.append(("expires", _NEVER))
         if request.headers.get("if-none-match") == f'"{made}"':
             return Reply(304, b"", "", headers)
         return Reply(200, body, "application/json", headers)

@@ -430,7 +430,7 @@ class NodeRestriction(Plugin):
         forbidden = sorted(key for key in changed if self._is_kept(key))
         if forbidden:
             verb = "set" if request.operation == "CREATE" else "modify"
-            raise Denied(f"is not allowed to {verb} labels: {', '.join(forbidden)}".join((f"node {quote(node)} ", "")))
+            raise Denied(f"is not allowed to {verb} labels: {', '.join(forbidden)}")
         if request.operation == "UPDATE" and request.old is not None and not request.subresource:
             before = (request.old.get("spec") or {}).get("taints") or []
             if ((request.obj.get("spec") or {}).get("taints") or []) != before:

@@ -324,6 +324,7 @@ class Resources:
             if admit:
                 await self._admit(request, call)
             strategy.prepare_update(obj, context)
+            meta = obj["metadata"]
             counts = strategy.generation or ("generation" in was and subresource in _CONTENT_SUBRESOURCES)
             if counts and _content(obj) != _content(old):
                 meta["generation"] = was.get("generation", 0) + 1

@@ -105,6 +105,8 @@ class RulesReview:
             paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
         for rule in await self._rbac.rules(call.user, namespace):
             raw: dict[str, Any] = rule.raw()
+            if raw in resources:
+                continue
             if rule.urls:
                 paths.append({"verbs": raw["verbs"], "nonResourceURLs": raw["nonResourceURLs"]})
             else:

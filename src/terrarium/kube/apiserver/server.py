@@ -43,6 +43,8 @@ from terrarium.kube.storage.contract import Storage
 
 log = logging.getLogger(__name__)
 
+_PATCH = 13
+"""The patch version that is shown when the cluster's owner names none."""
 _COMPACT_SECONDS = 300.0
 """Revisions are kept at least this long, as kube-apiserver does."""
 
@@ -57,7 +59,7 @@ class ServerConfig:
     port: int | None = 0
     minor: int = 33
     version: str = ""
-    """gitVersion of /version; "" for `v1.<minor>.0`."""
+    """gitVersion of /version; "" for a patch version of `minor`."""
     service_range: str = "10.100.0.0/16"
     node_ports: tuple[int, int] = (30000, 32767)
     issuer: str = "https://kubernetes.default.svc"
@@ -214,7 +216,7 @@ def _version(config: ServerConfig) -> dict[str, str]:
         "emulationMinor": minor,
         "minCompatibilityMajor": "1",
         "minCompatibilityMinor": str(config.minor - 1),
-        "gitVersion": config.version or f"v1.{minor}.0",
+        "gitVersion": config.version or f"v1.{minor}.{_PATCH}",
         "gitCommit": "0000000000000000000000000000000000000000",
         "gitTreeState": "clean",
         "buildDate": "1970-01-01T00:00:00Z",

@@ -139,16 +139,15 @@ class ServiceAccountTokens:
         if seconds is None:
             seconds = 3600
         found: list[FieldError] = []
-        for field in ("name", "namespace"):
-            given = (request.get("metadata") or {}).get(field, "")
-            if given and given != meta[field]:
-                found.append(
-                    FieldError(
-                        "FieldValueInvalid",
-                        f"metadata.{field}",
-                        f"Invalid value: {json.dumps(given)}: must match the service account {field} if specified",
-                    )
-                )
+        given = request.get("metadata") or {}
+        if given.get("namespace", meta["namespace"]) not in ("", meta["namespace"]):
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        if given.get("name", meta["name"]) not in ("", meta["name"]):
+            why = f"Invalid value: {json.dumps(given['name'])}: must match the service account name if specified"
+            error = FieldError("FieldValueInvalid", "metadata.name", why)
+            raise errors.invalid_named("authentication.k8s.io", "TokenRequest", meta["name"], [error])
         if seconds < _SHORTEST:
             found.append(
                 FieldError(
@@ -166,7 +165,7 @@ class ServiceAccountTokens:
                 )
             )
         if found:
-            raise errors.invalid_named("authentication.k8s.io", "TokenRequest", meta["name"], found)
+            raise errors.invalid_named("authentication.k8s.io", "TokenRequest", "", found)
         spec["expirationSeconds"] = seconds
         now = int(self._resources.clock.time())
         bound: dict[str, Any] = {"namespace": meta["namespace"]}
