@@ -94,7 +94,7 @@ class Decoder:
                 members[name] = unknown(wanted)
                 if not more or value.is_known:
                     diagnostics.append(self._wrong_type(name, written, problem, scope))
-        if block.blocks:
+        if block.blocks or found.blocks:
             self._blocks(block, found.blocks, body, scope, members, diagnostics)
         return Value(type, {name: members[name] for name in sorted(members)}), diagnostics
 

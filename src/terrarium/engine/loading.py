@@ -36,7 +36,7 @@ from terrarium.engine.configuration import (
 from terrarium.engine.loading_resource import Reader, read_check_rule, read_provider_ref, read_resource, read_provisioner
 from terrarium.language import nodes
 from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
-from terrarium.language.types import DYNAMIC
+from terrarium.language.types import DYNAMIC, List, Map
 from terrarium.language.values import NULL
 
 if TYPE_CHECKING:
@@ -186,7 +186,11 @@ class Loader(Reader):
                         at["type"].expression.range,
                     )
                 )
-            if quoted is None or static.is_json(at["type"].expression):
+            word = at["type"].expression
+            if isinstance(word, nodes.Traversal) and not word.steps and word.root in ("list", "map"):
+                # The bare words of old configurations.
+                variable.type = List(DYNAMIC) if word.root == "list" else Map(DYNAMIC)
+            elif quoted is None or static.is_json(at["type"].expression):
                 variable.type, variable.defaults, diagnostics = parse_type(static.unquoted_json(at["type"].expression))
                 self.extend(diagnostics)
         if "description" in at:
@@ -445,7 +449,7 @@ class Loader(Reader):
                     "Module uses experimental features",
                     "Experimental features are intended only for gathering early feedback on new language designs, and "
                     "so are available only in alpha releases of Terraform.",
-                    at["experiments"].range,
+                    at["experiments"].name_range,
                 )
             )
         for inner in found.blocks:

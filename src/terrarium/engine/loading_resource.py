@@ -309,8 +309,8 @@ def read_provisioner(reader: Reader, block: nodes.Block) -> Provisioner | None:
     if provisioner.when_destroy:
         bodies = [provisioner.body, *([provisioner.connection.body] if provisioner.connection else [])]
         for body in bodies:
-            for reference in body_references(body):
-                if not _allowed_in_destroy(reference):
+            for attribute in body.attributes.values():
+                if any(not _allowed_in_destroy(r) for r in references(attribute.expression)):
                     reader.say(
                         error(
                             "Invalid reference from destroy provisioner",
@@ -318,7 +318,7 @@ def read_provisioner(reader: Reader, block: nodes.Block) -> Provisioner | None:
                             "of the related resource, via 'self', 'count.index', or 'each.key'.\n\nReferences to other "
                             "resources during the destroy phase can cause dependency cycles and interact poorly with "
                             "create_before_destroy.",
-                            reference.range,
+                            attribute.expression.range,
                         )
                     )
     return provisioner

@@ -136,6 +136,8 @@ def _children(
             continue
         where = installed.folder
         try:
+            if not where:
+                raise FileNotFoundError(where)
             module, found = load_module(where, files)
         except OSError:
             diagnostics.append(

@@ -121,6 +121,10 @@ class PlanWalk(Walk):
         schema: Schema,
     ) -> Diagnostics:
         address = AbsResource(module, node.mode, node.type, node.name)
+        for expression in (resource.count, resource.for_each):
+            for reference in self.evaluator.references(expression) if expression is not None else ():
+                if (reference.kind, reference.mode, reference.type, reference.name) == ("resource", node.mode, node.type, node.name):
+                    return [self_reference(node.resource, reference)]
         keys, diagnostics = expand(self.evaluator, module, resource)
         if has_errors(diagnostics):
             return diagnostics
@@ -328,11 +332,7 @@ class PlanWalk(Walk):
         assert task.resource is not None
         wanted = ("resource", task.address.mode, task.address.type, task.address.name)
         return [
-            error(
-                "Self-referential block",
-                f"Configuration for {task.config_resource} may not refer to itself.",
-                reference.traversal.range,
-            )
+            self_reference(task.config_resource, reference)
             for reference in self.body_references(task.schema.block, task.resource.body)
             if (reference.kind, reference.mode, reference.type, reference.name) == wanted
             for _ in range(2)
@@ -674,6 +674,12 @@ def _orphan_reason(keys: Keys, key: object, existing: Mapping[object, object]) -
             return "delete_because_count_index" if isinstance(key, int) else "delete_because_wrong_repetition"
         case _:
             return "delete_because_each_key" if isinstance(key, str) else "delete_because_wrong_repetition"
+
+
+def self_reference(address: ConfigResource, reference: Reference) -> Diagnostic:
+    return error(
+        "Self-referential block", f"Configuration for {address} may not refer to itself.", reference.traversal.range
+    )
 
 
 def unknown_type(resource: Resource, source: str) -> Diagnostic:

@@ -157,7 +157,7 @@ class ReferenceCheck:
                 continue
             self._bad(place.node, problem)
             if isinstance(reference, Diagnostic) and traversal.root == "var" and traversal.steps:
-                empty = Range("", Pos(0, 0, 0), Pos(0, 1, 0))
+                empty = Range("", Pos(0, 0, 0), Pos(0, 0, 0))
                 self._bad(place.node, self._undeclared_variable(module, "", empty))
 
     def _undeclared_variable(self, module: ModuleNode, name: str, at: Range) -> Diagnostic:

@@ -7,6 +7,7 @@ providers' own rules are checked.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
@@ -292,7 +293,24 @@ def validate(session: Session) -> Diagnostics:
             skipped.add(node)
     if not has_errors(walk.diagnostics):
         walk.say(import_problems(walk))
-    return [*diagnostics, *walk.diagnostics]
+    return [*diagnostics, *(_provider_function(d) for d in walk.diagnostics)]
+
+
+_PROVIDER_CALL = re.compile(r'"provider::(\w[\w-]*)::(\w+)"')
+
+
+def _provider_function(diagnostic: Diagnostic) -> Diagnostic:
+    """A call to a provider's function that is not there, in Terraform's own words."""
+    found = _PROVIDER_CALL.search(diagnostic.detail) if diagnostic.summary == "Call to unknown function" else None
+    if found is None:
+        return diagnostic
+    provider, function = found[1], found[2]
+    return replace(
+        diagnostic,
+        summary="Unknown provider function",
+        detail=f'There is no function named "provider::{provider}::{function}". Ensure that provider name "{provider}" is declared in this '
+        f'module\'s required_providers block, and that this provider offers a function named "{function}".',
+    )
 
 
 def _sources(session: Session) -> list[str]:
