@@ -85,7 +85,7 @@ class Player:
         scheduler = Scheduler(self.server.client("system:kube-scheduler"), self.clock, Ids(5))
         await manager.start()
         await scheduler.start()
-        watch = asyncio.ensure_future(self._note_names())
+        watches = [asyncio.ensure_future(self._note(plural)) for plural in ("pods", "endpointslices")]
         beat = asyncio.ensure_future(self._beat())
         try:
             await self._prepare()
@@ -97,7 +97,8 @@ class Player:
                     await self.rest()
             return self.problems + await self._compare()
         finally:
-            watch.cancel()
+            for watch in watches:
+                watch.cancel()
             beat.cancel()
             await scheduler.close()
             await manager.close()
@@ -119,10 +120,6 @@ class Player:
         await self._quiet()
         await self.clock.advance(seconds)
         await self._quiet()
-
-    async def _note_names(self) -> None:
-        for plural in ("pods", "endpointslices"):
-            asyncio.ensure_future(self._note(plural))
 
     async def _note(self, plural: str) -> None:
         resource = self.resource(self.plurals[plural])

@@ -161,7 +161,7 @@ class Shell:
             self.exit_on_error = strict
 
     async def _loop(self, loop: syntax.Loop) -> int:
-        rounds = 0
+        rounds, slept = 0, self.process.sleeps
         while await self._condition(loop.condition) != loop.until:
             if await self._body(loop.body):
                 break
@@ -169,7 +169,9 @@ class Shell:
             if rounds % 16 == 0:
                 # A loop that never sleeps must not hold up the world, and takes time as a busy one would.
                 await asyncio.sleep(0)
-                self.process.moment = max(self.process.moment, self.process.machine.clock.time())
+                if slept == self.process.sleeps:
+                    self.process.moment = max(self.process.moment, self.process.machine.clock.time())
+                slept = self.process.sleeps
         else:
             self.status = 0
         return self.status
