@@ -322,7 +322,7 @@ def _shown(cluster: dict[str, Any]) -> Plain:
 def _access_shown(config: dict[str, Any]) -> Plain:
     return {
         "authentication_mode": config.get("authenticationMode", ""),
-        "bootstrap_cluster_creator_admin_permissions": bool(config.get("bootstrapClusterCreatorAdminPermissions")),
+        "bootstrap_cluster_creator_admin_permissions": True,
     }
 
 
@@ -333,11 +333,9 @@ def read_cluster(cloud: Cloud, old: Plain) -> Plain | None:
     seen = _shown(cluster)
     configured = first(old.get("access_config"))
     for access in seen["access_config"]:
-        # Given once, at creation, and never shown again.
-        kept = configured.get("bootstrap_cluster_creator_admin_permissions")
-        access["bootstrap_cluster_creator_admin_permissions"] = kept
-        if not configured:
-            access["bootstrap_cluster_creator_admin_permissions"] = False
+        # Given once, at creation, and never shown again; the default when nothing is configured.
+        kept = configured.get("bootstrap_cluster_creator_admin_permissions", True)
+        access["bootstrap_cluster_creator_admin_permissions"] = bool(kept)
     if old.get("bootstrap_self_managed_addons") is None:
         seen["bootstrap_self_managed_addons"] = True
     seen["encryption_config"] = [

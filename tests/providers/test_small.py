@@ -1,0 +1,182 @@
+"""The small providers through the contract; results with a seed are those of the real ones."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from terrarium.language.values import null, number, string
+from terrarium.providers import builtin
+from terrarium.providers.archive import Entry, zipped
+from terrarium.providers.cloudinit import rendered
+from terrarium.providers.gojson import decode_texts
+from terrarium.providers.gorand import GoRandom, seed_of
+from terrarium.providers.gotime import parse_rfc3339
+from terrarium.providers.values import block_value, plain
+
+
+def provider(name: str):
+    return builtin()[f"registry.terraform.io/hashicorp/{name}"].create()
+
+
+def made(name: str, type: str, config: dict) -> dict:
+    one = provider(name)
+    block = one.schema().resources[type].block
+    given, nothing = block_value(block, config), null(block.type)
+    assert not [d for d in one.validate_resource(type, given) if d.severity.value == "error"]
+    plan = one.plan(type, nothing, given, given, b"")
+    done = one.apply(type, nothing, plan.planned, given, plan.private)
+    assert not done.diagnostics, done.diagnostics
+    again = one.plan(type, done.value, done.value, given, b"")
+    assert again.planned == done.value
+    return plain(done.value)
+
+
+def replaced(name: str, type: str, state: dict, config: dict) -> list:
+    one = provider(name)
+    block = one.schema().resources[type].block
+    prior, given = block_value(block, state), block_value(block, config)
+    proposed = block_value(block, {**plain(prior), **config})
+    return list(one.plan(type, prior, proposed, given, b"").replace)
+
+
+@pytest.mark.parametrize(
+    "seed, low, high, result",
+    [("a", 1, 6, 5), ("12345", 1, 1_000_000, 272_644), ("seed", -5, 5, 2), ("b", 0, 1, 1), ("x", 0, 0, 0)],
+)
+def test_seeded_integers(seed, low, high, result):
+    assert made("random", "random_integer", {"min": low, "max": high, "seed": seed})["result"] == result
+
+
+def test_seeded_shuffles():
+    assert GoRandom(seed_of("seed1")).permutation(5) == [1, 0, 3, 2, 4]
+    assert made("random", "random_shuffle", {"input": ["a", "b"], "seed": "z", "result_count": 5})["result"] == list(
+        "abbaa"
+    )
+
+
+def test_strings_hold_what_they_must():
+    text = made("random", "random_string", {"length": 12, "special": False, "min_numeric": 3, "upper": False})["result"]
+    assert len(text) == 12 and sum(c.isdigit() for c in text) >= 3 and text == text.lower() and text.isalnum()
+    assert made("random", "random_password", {"length": 8})["bcrypt_hash"].startswith("$2a$10$")
+
+
+@pytest.mark.parametrize(
+    "state, config, paths",
+    [
+        pytest.param({"triggers": {"a": "1"}}, {"triggers": {"a": "2"}}, [("triggers",)], id="another value"),
+        pytest.param({"triggers": None}, {"triggers": {}}, [], id="null to empty"),
+        pytest.param({"triggers": {"a": "1"}}, {"triggers": {"a": "1", "b": None}}, [], id="a null more"),
+    ],
+)
+def test_null_triggers(state, config, paths):
+    assert replaced("null", "null_resource", {"id": "1", **state}, config) == paths
+
+
+@pytest.mark.parametrize(
+    "config, moment",
+    [
+        pytest.param(
+            {"base_rfc3339": "2024-01-31T00:00:00Z", "offset_months": 1}, "2024-03-02T00:00:00Z", id="overflow"
+        ),
+        pytest.param(
+            {"base_rfc3339": "2024-02-29T00:00:00Z", "offset_years": 1}, "2025-03-01T00:00:00Z", id="leap day"
+        ),
+        pytest.param(
+            {"base_rfc3339": "2024-06-01T10:00:00-07:00", "offset_hours": -25}, "2024-05-31T09:00:00-07:00", id="zone"
+        ),
+    ],
+)
+def test_offsets(config, moment):
+    assert made("time", "time_offset", config)["rfc3339"] == moment
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("bad", 'parsing time "bad" as "2006-01-02T15:04:05Z07:00": cannot parse "bad" as "2006"'),
+        ("2024", 'parsing time "2024" as "2006-01-02T15:04:05Z07:00": cannot parse "" as "-"'),
+        ("2024-13-01T00:00:00Z", 'parsing time "2024-13-01T00:00:00Z": month out of range'),
+    ],
+)
+def test_bad_times(text, why):
+    with pytest.raises(ValueError) as wrong:
+        parse_rfc3339(text)
+    assert str(wrong.value) == why
+
+
+def test_time_functions():
+    time = provider("time")
+    assert plain(time.call("duration_parse", [string("1h30m5s200ms")]).value)["milliseconds"] == 5_405_200
+    assert plain(time.call("unix_timestamp_parse", [number(1_700_000_000)]).value)["weekday_name"] == "Tuesday"
+    assert time.call("rfc3339_parse", [string("bad")]).diagnostics[0].detail.endswith("not a valid RFC3339 timestamp.")
+
+
+def test_files(tmp_path):
+    path = tmp_path / "out" / "a.txt"
+    state = made("local", "local_file", {"filename": str(path), "content": "hello", "file_permission": "0640"})
+    assert path.read_text("utf-8") == "hello" and path.stat().st_mode & 0o777 == 0o640 & ~_umask()
+    assert state["id"] == "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d"
+    local = provider("local")
+    held = block_value(local.schema().resources["local_file"].block, state)
+    path.write_text("other", "utf-8")
+    assert local.read("local_file", held, b"").value.is_null
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@pytest.mark.parametrize(
+    "entries, digest",
+    [
+        pytest.param([Entry("h.txt", b"hello", 0)], "cf6a63c1d641251405f494aaabfba86eee3ebe72", id="one"),
+        pytest.param(
+            [Entry("2.txt", b"2", 0), Entry("a/1.txt", b"1", 0)], "4c97be26deaa7b3f4019e7b6d04bb494df293a82", id="two"
+        ),
+    ],
+)
+def test_zip_files_are_the_real_ones(entries, digest):
+    import hashlib
+
+    assert hashlib.sha1(zipped(entries)).hexdigest() == digest
+
+
+def test_user_data():
+    parts = [
+        {"content_type": "text/x-shellscript", "filename": "a.sh", "content": "#!/bin/sh\necho hi\n"},
+        {"content_type": "text/cloud-config", "merge_type": "list(append)", "content": "packages: [x]\n"},
+    ]
+    assert rendered({"gzip": False, "base64_encode": True, "part": parts})["id"] == "3116310284"
+
+
+@pytest.mark.parametrize(
+    "text, why",
+    [
+        ("notjson", "invalid character 'o' in literal null (expecting 'u')"),
+        ('{"a": 1}', "json: cannot unmarshal number into Go value of type string"),
+        ("[]", "json: cannot unmarshal array into Go value of type map[string]string"),
+        ("", "unexpected end of JSON input"),
+    ],
+)
+def test_answers_of_programs(text, why):
+    with pytest.raises(ValueError) as wrong:
+        decode_texts(text)
+    assert str(wrong.value) == why
+
+
+def test_external_programs():
+    external = provider("external")
+    block = external.schema().data_sources["external"].block
+    config = {"program": [sys.executable, "-c", "import sys; print(sys.stdin.read())"], "query": {"a": "é"}}
+    assert plain(external.read_data("external", block_value(block, config)).value)["result"] == {"a": "é"}
+
+
+def test_importing_the_package_costs_nothing():
+    code = "import sys, terrarium.providers as p; p.builtin(); print([m for m in sys.modules if m.startswith(('botocore', 'terrarium.providers.'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert done.stdout.strip() == "[]"
