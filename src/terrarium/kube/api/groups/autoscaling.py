@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terrarium.kube.api import conversions
 from terrarium.kube.api.groups.rows import Group
 from terrarium.kube.api.strategies.make import status, with_status
 from terrarium.kube.api.validation import platform
@@ -23,6 +24,8 @@ KINDS = (
         "horizontalpodautoscalers",
         short=("hpa",),
         categories=("all",),
+        storage_version="autoscaling/v2",
+        convert=conversions.autoscaler,
         subresources=(status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler"),),
         strategy=with_status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", check=[platform.autoscaler]),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from terrarium.kube.api import conversions
 from terrarium.kube.api.groups.rows import Group
 from terrarium.kube.api.strategies.make import strategy
 from terrarium.kube.api.validation import platform
@@ -14,6 +15,8 @@ KINDS = (
         "events",
         short=("ev",),
         storage="events",
+        storage_version="v1",
+        convert=conversions.event,
         strategy=strategy(
             "io.k8s.api.events.v1.Event",
             check=[platform.event],
