@@ -357,11 +357,23 @@ class Handlers:
         bookmarks = flag(info.query, "allowWatchBookmarks")
         encoder = Events(self, request, target.kind, form)
         marked = bookmarks and bool(options.initial_events)
-        stream = self._stream(watching, encoder, seconds or _WATCH_SECONDS, bookmarks, marked)
+        # Opened before the answer begins: what is written after a client has seen the answer's head is never missed.
+        initial: list[Change] | ApiError
+        try:
+            initial = await watching.first()
+        except ApiError as error:
+            initial = error
+        stream = self._stream(watching, initial, encoder, seconds or _WATCH_SECONDS, bookmarks, marked)
         return Reply(200, b"", negotiate.STREAM[form.media], stream=stream)
 
     async def _stream(
-        self, watching: Watching, encoder: Events, seconds: float, bookmarks: bool, marked: bool
+        self,
+        watching: Watching,
+        initial: list[Change] | ApiError,
+        encoder: Events,
+        seconds: float,
+        bookmarks: bool,
+        marked: bool,
     ) -> AsyncIterator[bytes]:
         """`marked`: a bookmark tells where the initial events end."""
         loop = asyncio.get_running_loop()
@@ -370,7 +382,8 @@ class Handlers:
         marks = [end - 2] if seconds > 4 else [end - 0.05]
         mark = loop.time() + _BOOKMARK_SECONDS
         try:
-            initial = await watching.first()
+            if isinstance(initial, ApiError):
+                raise initial
             if initial:
                 yield b"".join(encoder.change(change) for change in initial)
             if marked:
