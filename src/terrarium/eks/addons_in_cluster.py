@@ -6,6 +6,7 @@ person changes outside the add-on's own fields stays.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import string
 from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +129,7 @@ class AddonInstaller:
         self._client = client
         self._region = region
         self._installed: dict[str, Addon] = {}
+        self._one_at_a_time = asyncio.Lock()
         self._resources = {
             (str(k.group_version), k.kind): (
                 Resource(k.group_version.group, k.group_version.version, k.plural),
@@ -138,6 +140,10 @@ class AddonInstaller:
 
     async def apply(self, addons: Sequence[Addon]) -> None:
         """Brings the cluster in line with the add-ons that should run."""
+        async with self._one_at_a_time:
+            await self._apply(addons)
+
+    async def _apply(self, addons: Sequence[Addon]) -> None:
         dns = await self._dns_address()
         for name in [n for n in self._installed if n not in {a.name for a in addons}]:
             for obj in reversed(manifests(self._installed.pop(name), self._region, dns)):
