@@ -2,7 +2,14 @@
 
 import pytest
 
-from terrarium.engine.addresses import AddressError, Instance, is_within, parse_instance, parse_provider_config, parse_target
+from terrarium.engine.addresses import (
+    AddressError,
+    Instance,
+    is_within,
+    parse_instance,
+    parse_provider_config,
+    parse_target,
+)
 
 SAME = [
     "terraform_data.x",
@@ -46,7 +53,11 @@ def test_addresses_sort_as_terraform_sorts_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['provider["registry.terraform.io/hashicorp/aws"]', 'module.m.provider["registry.terraform.io/hashicorp/aws"].west']
+    "text",
+    [
+        'provider["registry.terraform.io/hashicorp/aws"]',
+        'module.m.provider["registry.terraform.io/hashicorp/aws"].west',
+    ],
 )
 def test_provider_configurations_print_as_written(text: str) -> None:
     assert str(parse_provider_config(text)) == text

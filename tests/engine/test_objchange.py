@@ -8,7 +8,9 @@ from terrarium.language.json_values import from_json, to_json
 from terrarium.language.types import STRING
 from terrarium.language.values import null
 
-INNER = Block(attributes={"key": Attribute(STRING, optional=True), "made": Attribute(STRING, optional=True, computed=True)})
+INNER = Block(
+    attributes={"key": Attribute(STRING, optional=True), "made": Attribute(STRING, optional=True, computed=True)}
+)
 BLOCK = Block(
     attributes={"id": Attribute(STRING, computed=True), "name": Attribute(STRING, optional=True)},
     blocks={"one": NestedBlock(INNER, Nesting.LIST), "any": NestedBlock(INNER, Nesting.SET)},

@@ -112,7 +112,10 @@ def main(args: list[str]) -> int:
         try:
             os.chdir(chdir)
         except OSError as problem:
-            print(f"Error handling -chdir option: chdir {chdir}: {os.strerror(problem.errno or 0).lower()}", file=sys.stderr)
+            print(
+                f"Error handling -chdir option: chdir {chdir}: {os.strerror(problem.errno or 0).lower()}",
+                file=sys.stderr,
+            )
             return 1
     if not args:
         print(usage())
@@ -124,7 +127,10 @@ def main(args: list[str]) -> int:
 
         near = nearest(name, COMMANDS)
         hint = f' Did you mean "{near}"?' if near else ""
-        print(f'Terraform has no command named "{name}".{hint}\n\nTo see all of Terraform\'s top-level commands, run:\n  terraform -help\n', file=sys.stderr)
+        print(
+            f'Terraform has no command named "{name}".{hint}\n\nTo see all of Terraform\'s top-level commands, run:\n  terraform -help\n',
+            file=sys.stderr,
+        )
         return 1
     from terrarium.cli.tf_flags import FlagError, HelpWanted
     from terrarium.cli.tf_world import World, failure_diagnostic
@@ -155,7 +161,9 @@ def main(args: list[str]) -> int:
     except OSError as problem:
         from terrarium.base.diagnostics import error
 
-        return world.fail(error("Operation failed", f"{problem.filename or ''}: {problem.strerror or problem}".lstrip(": ")))
+        return world.fail(
+            error("Operation failed", f"{problem.filename or ''}: {problem.strerror or problem}".lstrip(": "))
+        )
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         return 1
@@ -174,7 +182,12 @@ def flag_problem(world: object, name: str, text: str) -> int:
         code = world.fail(error("Failed to parse command-line flags", text))
         print(f"\nFor more help on using this command, run:\n  terraform {name} -help", file=sys.stderr)
         return code
-    print(f"Error parsing command-line flags: {text}\n" if name != "state" else f"Error parsing command-line flags: {text}\n", file=sys.stderr)
+    print(
+        f"Error parsing command-line flags: {text}\n"
+        if name != "state"
+        else f"Error parsing command-line flags: {text}\n",
+        file=sys.stderr,
+    )
     del help_text
     return 1
 

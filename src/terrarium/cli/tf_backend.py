@@ -30,7 +30,11 @@ def configured(root: ModuleNode, overrides: Mapping[str, str]) -> tuple[dict[str
     if backend.type != "local":
         if backend.type in KNOWN:
             return None, [
-                error("Backend not supported", f'The backend "{backend.type}" is not available here; use the local one.', backend.range)
+                error(
+                    "Backend not supported",
+                    f'The backend "{backend.type}" is not available here; use the local one.',
+                    backend.range,
+                )
             ]
         return None, [
             error("Unsupported backend type", f'There is no backend type named "{backend.type}".', backend.range)
@@ -45,7 +49,10 @@ def configured(root: ModuleNode, overrides: Mapping[str, str]) -> tuple[dict[str
     for name, text in overrides.items():
         if name not in settings:
             diagnostics.append(
-                error("Invalid backend configuration argument", f'The backend configuration argument "{name}" given on the command line is not expected for the selected backend type.')
+                error(
+                    "Invalid backend configuration argument",
+                    f'The backend configuration argument "{name}" given on the command line is not expected for the selected backend type.',
+                )
             )
             continue
         settings[name] = text
@@ -109,4 +116,3 @@ def needs_init(world: World, root: ModuleNode) -> Diagnostic | None:
         "configuration.\n\nIf the change reason above is incorrect, please verify your configuration\nhasn't changed and try again. At "
         "this point, no changes to your existing\nconfiguration or state have been made.",
     )
-

@@ -21,7 +21,12 @@ class ImportLines(Lines):
         self._line(str(address), f'Importing from ID "{id}"...')
 
     def import_done(self, address: Instance, id: str) -> None:
-        self._put(paint(f"[reset][bold][green]{address}: Import prepared![reset]\n[reset][green]  Prepared {address.type} for import[reset]\n", self._colour))
+        self._put(
+            paint(
+                f"[reset][bold][green]{address}: Import prepared![reset]\n[reset][green]  Prepared {address.type} for import[reset]\n",
+                self._colour,
+            )
+        )
 
 
 def import_(world: World, args: Sequence[str]) -> int:
@@ -35,15 +40,27 @@ def import_(world: World, args: Sequence[str]) -> int:
         address = parse_instance(text)
     except AddressError as problem:
         world.say([error(problem.summary, problem.detail)])
-        world.out("For information on valid syntax, see:\nhttps://developer.hashicorp.com/terraform/cli/state/resource-addressing")
+        world.out(
+            "For information on valid syntax, see:\nhttps://developer.hashicorp.com/terraform/cli/state/resource-addressing"
+        )
         return 1
     if address.mode != "managed":
-        return world.fail(error("Invalid address", "A managed resource address is required. Importing into a data resource is not allowed."))
+        return world.fail(
+            error(
+                "Invalid address",
+                "A managed resource address is required. Importing into a data resource is not allowed.",
+            )
+        )
     root, diagnostics = checked_configuration(world, Mode.NORMAL, "Import")
     if root is None:
         return world.fail(diagnostics)
     if root.resource(address.config) is None:
-        where = "the root module" if not address.module else "module " + str(address.config).partition("." + resource_text(address.mode, address.type, address.name))[0]
+        where = (
+            "the root module"
+            if not address.module
+            else "module "
+            + str(address.config).partition("." + resource_text(address.mode, address.type, address.name))[0]
+        )
         world.streams.err.write(
             f'Error: resource address "{address}" does not exist in the configuration.\n\nBefore importing this resource, please create its configuration in '
             f'{where}. For example:\n\nresource "{address.type}" "{address.name}" {{\n  # (resource arguments)\n}}\n\n'
@@ -65,7 +82,10 @@ def import_(world: World, args: Sequence[str]) -> int:
             return world.fail(diagnostics)
         store.finish(state)
     world.streams.print(
-        paint("[reset][green]\nImport successful!\n\nThe resources that were imported are shown above. These resources are now in\nyour Terraform state and will henceforth be managed by Terraform.\n\n", world.colour)
+        paint(
+            "[reset][green]\nImport successful!\n\nThe resources that were imported are shown above. These resources are now in\nyour Terraform state and will henceforth be managed by Terraform.\n\n",
+            world.colour,
+        )
     )
     world.say(diagnostics)
     return 0

@@ -130,13 +130,21 @@ def _invalid(world: World, flags: Parsed, root: ModuleNode, early: list[Diagnost
     if root.module.calls and flags.flag("get", True):
         install_modules(world, root, flags.flag("upgrade"), say)
         return _fail(world, flags, early)
-    invalid = error("Terraform encountered problems during initialisation, including problems with the configuration, described below.", _INVALID)
+    invalid = error(
+        "Terraform encountered problems during initialisation, including problems with the configuration, described below.",
+        _INVALID,
+    )
     return _fail(world, flags, [invalid, *early])
 
 
 def _flag_problems(flags: Parsed) -> list[Diagnostic]:
     if flags.flag("migrate-state") and flags.flag("json"):
-        return [error("Terraform cannot ask for permission to migrate state with -json", "The -migrate-state and -json options are mutually-exclusive.")]
+        return [
+            error(
+                "Terraform cannot ask for permission to migrate state with -json",
+                "The -migrate-state and -json options are mutually-exclusive.",
+            )
+        ]
     if flags.flag("migrate-state") and flags.flag("reconfigure"):
         return [error("Invalid init options", "The -migrate-state and -reconfigure options are mutually-exclusive.")]
     return []
@@ -152,7 +160,10 @@ def _fail(world: World, flags: Parsed, diagnostics: Sequence[Diagnostic], code: 
 
 
 def _success(say: Says, world: World) -> None:
-    say("\n[reset][bold][green]Terraform has been successfully initialized![reset][green]", "output_init_success_message")
+    say(
+        "\n[reset][bold][green]Terraform has been successfully initialized![reset][green]",
+        "output_init_success_message",
+    )
     if not world.automation:
         say(
             '[reset][green]\nYou may now begin working with Terraform. Try running "terraform plan" to see\nany changes that are '
@@ -234,7 +245,7 @@ def _missing_backend(overrides: object) -> Diagnostic:
     return warning(
         "Missing backend configuration",
         '-backend-config was used without a "backend" block in the configuration.\n\nIf you intended to override the default local '
-        'backend configuration,\nno action is required, but you may add an explicit backend block to your\nconfiguration to clear this '
+        "backend configuration,\nno action is required, but you may add an explicit backend block to your\nconfiguration to clear this "
         'warning:\n\nterraform {\n  backend "local" {}\n}\n\nHowever, if you intended to override a defined backend, please verify '
         "that\nthe backend configuration is present and valid.",
     )
@@ -284,7 +295,9 @@ def _migrate(world: World, flags: Parsed, before: dict[str, object], settings: d
         return _fail(world, flags, [_changed()])
     from terrarium.engine.backends import state_path
 
-    world.streams.print('Backend configuration changed!\n\nTerraform has detected that the configuration specified for the backend\nhas changed. Terraform will now check for existing state in the backends.\n\n\n')
+    world.streams.print(
+        "Backend configuration changed!\n\nTerraform has detected that the configuration specified for the backend\nhas changed. Terraform will now check for existing state in the backends.\n\n\n"
+    )
     return _copy(world, flags, state_path(before, "default"), state_path(settings, "default"))
 
 
@@ -305,7 +318,12 @@ def _copy(world: World, flags: Parsed, source: Path, target: Path) -> int:
         return _fail(
             world,
             flags,
-            [error("Error asking for state migration action: input is disabled", "Use -force-copy to copy the state without a question, or -reconfigure to leave it where it is.")],
+            [
+                error(
+                    "Error asking for state migration action: input is disabled",
+                    "Use -force-copy to copy the state without a question, or -reconfigure to leave it where it is.",
+                )
+            ],
         )
     if answer:
         _copy_state(world, source, target)
@@ -349,7 +367,10 @@ def install_modules(
         if path.exists():
             write_atomic(path, manifest_text({"": Installed("", "", ".")}).encode(), 0o644)
         return {}, False, []
-    say("[reset][bold]Upgrading modules..." if upgrade else "[reset][bold]Initializing modules...", "initializing_modules_message")
+    say(
+        "[reset][bold]Upgrading modules..." if upgrade else "[reset][bold]Initializing modules...",
+        "initializing_modules_message",
+    )
     manifest = {"": Installed("", "", ".")}
     diagnostics: list[Diagnostic] = []
     known = world.manifest()
@@ -379,7 +400,9 @@ def _install(
         if source.kind != "local":
             diagnostics.append(
                 error(
-                    "Failed to download module" if source.kind == "remote" else "Error accessing remote module registry",
+                    "Failed to download module"
+                    if source.kind == "remote"
+                    else "Error accessing remote module registry",
                     f'Could not install module "{name}" ({call.range.filename}:{call.range.start.line}) from {call.source}: only modules in '
                     "local folders can be installed without a network.",
                     call.source_range,
@@ -389,16 +412,26 @@ def _install(
         where = joined_folder(folder, call.source)
         if len(path) > 60:
             diagnostics.append(
-                error("Module calls itself", f"The module at {where} calls itself, so there is no end to its installation.", call.range)
+                error(
+                    "Module calls itself",
+                    f"The module at {where} calls itself, so there is no end to its installation.",
+                    call.range,
+                )
             )
             return
         if not Path(where).is_dir():
             say(f"- {key} in", "")
             diagnostics.append(
-                error("Unreadable module directory", f"Unable to evaluate directory symlink: lstat {_first_missing(where)}: no such file or directory")
+                error(
+                    "Unreadable module directory",
+                    f"Unable to evaluate directory symlink: lstat {_first_missing(where)}: no such file or directory",
+                )
             )
             diagnostics.append(
-                error("Unreadable module directory", f'The directory  could not be read for module "{name}" at {call.range.filename}:{call.range.start.line}.')
+                error(
+                    "Unreadable module directory",
+                    f'The directory  could not be read for module "{name}" at {call.range.filename}:{call.range.start.line}.',
+                )
             )
             manifest[key] = Installed(key, call.source, "")
             continue
@@ -431,7 +464,12 @@ def get(world: World, args: Sequence[str]) -> int:
     if has_errors(diagnostics):
         return world.fail(diagnostics)
     say = Says(world, False)
-    _, _, more = install_modules(world, ModuleNode((), module), flags.flag("update"), lambda text, code="": say(text) if text.startswith("- ") else None)
+    _, _, more = install_modules(
+        world,
+        ModuleNode((), module),
+        flags.flag("update"),
+        lambda text, code="": say(text) if text.startswith("- ") else None,
+    )
     world.say(more)
     return 1 if has_errors(more) else 0
 
@@ -442,7 +480,7 @@ def get(world: World, args: Sequence[str]) -> int:
 def _state_of(world: World) -> State | None:
     try:
         return world.store().load()
-    except Exception:  # noqa: BLE001 - a broken state is the business of the commands that need it
+    except Exception:
         return None
 
 
@@ -459,7 +497,10 @@ def install_providers(world: World, flags: Parsed, root: ModuleNode, say: Says) 
         if source == BUILTIN:
             if requirement.constraints:
                 diagnostics.append(
-                    error("Invalid dependency on built-in provider", f"Cannot use {source}: built-in providers do not support explicit version constraints.")
+                    error(
+                        "Invalid dependency on built-in provider",
+                        f"Cannot use {source}: built-in providers do not support explicit version constraints.",
+                    )
                 )
             else:
                 say(f"- {source} is built in to Terraform", "")
@@ -468,7 +509,11 @@ def install_providers(world: World, flags: Parsed, root: ModuleNode, say: Says) 
         try:
             constraint = Constraint.parse(text)
         except ValueError:
-            diagnostics.append(error("Invalid version constraint", f'The version constraint "{text}" for provider {shown} is not valid.'))
+            diagnostics.append(
+                error(
+                    "Invalid version constraint", f'The version constraint "{text}" for provider {shown} is not valid.'
+                )
+            )
             continue
         locked = locks.get(source)
         factory = world.plugins.factories.get(source)
@@ -508,7 +553,13 @@ def install_providers(world: World, flags: Parsed, root: ModuleNode, say: Says) 
         return 1, diagnostics
     if chosen and chosen != locks:
         if flags.text("lockfile") == "readonly":
-            return 1, [*diagnostics, error("Provider dependency changes detected", "Changes to the required provider dependencies were detected, but the lock file is read-only. To use and record these requirements, run \"terraform init\" without the \"-lockfile=readonly\" flag.")]
+            return 1, [
+                *diagnostics,
+                error(
+                    "Provider dependency changes detected",
+                    'Changes to the required provider dependencies were detected, but the lock file is read-only. To use and record these requirements, run "terraform init" without the "-lockfile=readonly" flag.',
+                ),
+            ]
         had = bool(locks)
         write_locks(path, chosen)
         if not had:
@@ -519,7 +570,10 @@ def install_providers(world: World, flags: Parsed, root: ModuleNode, say: Says) 
                 "lock_info",
             )
         else:
-            say("\nTerraform has made some changes to the provider dependency selections recorded\nin the .terraform.lock.hcl file. Review those changes and commit them to your\nversion control system if they represent changes you intended to make.", "dependencies_lock_changes_info")
+            say(
+                "\nTerraform has made some changes to the provider dependency selections recorded\nin the .terraform.lock.hcl file. Review those changes and commit them to your\nversion control system if they represent changes you intended to make.",
+                "dependencies_lock_changes_info",
+            )
     elif not chosen and locks and not flags.text("lockfile"):
         path.unlink()
     return 0, diagnostics

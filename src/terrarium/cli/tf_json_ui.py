@@ -36,7 +36,12 @@ def header(world: World) -> None:
 def message(world: World, text: str, code: str) -> None:
     from terrarium.language.render import paint
 
-    emit(world, paint(text, False).strip("\n"), "init_output" if code else "log", **({"message_code": code} if code else {}))
+    emit(
+        world,
+        paint(text, False).strip("\n"),
+        "init_output" if code else "log",
+        **({"message_code": code} if code else {}),
+    )
 
 
 def diagnostics_json(world: World, diagnostics: Sequence[Diagnostic]) -> None:
@@ -113,7 +118,14 @@ class JsonLines(Progress):
         seconds = self._elapsed(address, name)
         shown = id if action is not Action.DELETE else ""
         suffix = f" [id={shown}]" if shown else ""
-        self._say(address, f"{noun} complete after {seconds}s{suffix}", "apply_complete", action=name, **_id(shown), elapsed_seconds=seconds)
+        self._say(
+            address,
+            f"{noun} complete after {seconds}s{suffix}",
+            "apply_complete",
+            action=name,
+            **_id(shown),
+            elapsed_seconds=seconds,
+        )
 
     def refresh_start(self, address: Instance, id: str, deposed: str = "") -> None:
         self._say(address, f"Refreshing state...{f' [id={id}]' if id else ''}", "refresh_start", **_id(id))
@@ -203,7 +215,8 @@ def plan_summary(world: World, plan: Plan) -> None:
         changes={"add": added, "change": changed, "import": imported, "remove": removed, "operation": "plan"},
     )
     outputs = {
-        o.name: {"sensitive": o.sensitive_after or o.sensitive_before, "action": _PLANNED[o.action]} for o in plan.outputs
+        o.name: {"sensitive": o.sensitive_after or o.sensitive_before, "action": _PLANNED[o.action]}
+        for o in plan.outputs
     }
     if outputs:
         emit(world, f"Outputs: {len(outputs)}", "outputs", outputs=outputs)
@@ -240,7 +253,12 @@ def apply_json(world: World, flags: Parsed, mode: Mode) -> int:
     if not flags.rest and not flags.flag("auto-approve"):
         diagnostics_json(
             world,
-            [error("Plan file or auto-approve required", "Terraform cannot ask for interactive approval when -json is set. You can either apply a saved plan file, or enable the -auto-approve option.")],
+            [
+                error(
+                    "Plan file or auto-approve required",
+                    "Terraform cannot ask for interactive approval when -json is set. You can either apply a saved plan file, or enable the -auto-approve option.",
+                )
+            ],
         )
         return 1
     with tf_run.interruptible(world) as stopped:
@@ -274,7 +292,7 @@ def _apply(world: World, flags: Parsed, found: Plan, root: Any, store: Any, stop
     if has_errors(diagnostics):
         diagnostics_json(world, diagnostics)
         return 1
-    destroying = found.mode is Mode.DESTROY and not flags.rest
+    destroying = flags.text("command") == "destroy"
     emit(
         world,
         tf_run.summary(found, counts, bool(flags.rest)),
@@ -288,11 +306,11 @@ def _apply(world: World, flags: Parsed, found: Plan, root: Any, store: Any, stop
         },
     )
     outputs: Mapping[str, Any] = {
-        name: {"sensitive": o.sensitive, "type": type_to_json(o.value.type)} | ({} if o.sensitive else {"value": known(o.value)})
+        name: {"sensitive": o.sensitive, "type": type_to_json(o.value.type)}
+        | ({} if o.sensitive else {"value": known(o.value)})
         for name, o in sorted(state.outputs.items())
     }
-    if outputs or destroying:
-        emit(world, f"Outputs: {len(outputs)}", "outputs", outputs=outputs)
+    emit(world, f"Outputs: {len(outputs)}", "outputs", outputs=outputs)
     diagnostics_json(world, diagnostics)
     return 0
 

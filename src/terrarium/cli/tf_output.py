@@ -26,11 +26,18 @@ def output(world: World, args: Sequence[str]) -> int:
     as_json, raw = flags.flag("json"), flags.flag("raw")
     problems = []
     if len(flags.rest) > 1:
-        problems.append(error("Unexpected argument", "The output command expects exactly one argument with the name of an output variable or no arguments to show all outputs."))
+        problems.append(
+            error(
+                "Unexpected argument",
+                "The output command expects exactly one argument with the name of an output variable or no arguments to show all outputs.",
+            )
+        )
     if as_json and raw:
         problems.append(error("Invalid output format", "The -raw and -json options are mutually-exclusive."))
     if raw and not flags.rest:
-        problems.append(error("Output name required", "You must give the name of a single output value when using the -raw option."))
+        problems.append(
+            error("Output name required", "You must give the name of a single output value when using the -raw option.")
+        )
     if problems:
         code = world.fail(problems)
         world.streams.err.write("\nFor more help on using this command, run:\n  terraform output -help\n")
@@ -72,12 +79,20 @@ def output(world: World, args: Sequence[str]) -> int:
         return 0
     if raw:
         if value.data is NULL:
-            return world.fail(error("Unsupported value for raw output", f'The value for output value "{name}" is null, so -raw mode cannot print it.'))
+            return world.fail(
+                error(
+                    "Unsupported value for raw output",
+                    f'The value for output value "{name}" is null, so -raw mode cannot print it.',
+                )
+            )
         try:
             text = convert(value, STRING)
         except ConversionError:
             return world.fail(
-                error("Unsupported value for raw output", f'The -raw option only supports strings, numbers, and boolean values, but output value "{name}" is {value.type.friendly()}.\n\nUse the -json option for machine-readable representations of output values that have complex types.')
+                error(
+                    "Unsupported value for raw output",
+                    f'The -raw option only supports strings, numbers, and boolean values, but output value "{name}" is {value.type.friendly()}.\n\nUse the -json option for machine-readable representations of output values that have complex types.',
+                )
             )
         world.out(text.data, end="")
         return 0

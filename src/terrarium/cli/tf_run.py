@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from terrarium.base.diagnostics import Diagnostic, error, has_errors, warning
+from terrarium.base.diagnostics import DiagnosedFailure, Diagnostic, error, has_errors, warning
 from terrarium.cli.tf_flags import Parsed, parse
 from terrarium.cli.tf_view import Lines
 from terrarium.cli.tf_world import World
@@ -128,7 +128,10 @@ def targets(flags: Parsed, world: World) -> tuple[tuple[Target, ...], tuple[Inst
             continue
         if address.mode != "managed":
             diagnostics.append(
-                error(f'Invalid force-replace address "{text}"', "Only managed resources can be used with the -replace=... option.")
+                error(
+                    f'Invalid force-replace address "{text}"',
+                    "Only managed resources can be used with the -replace=... option.",
+                )
             )
             continue
         replace.append(address)
@@ -165,7 +168,11 @@ def prompt_for(world: World, root: ModuleNode, gathered: variables.Gathered, fla
         if not line:
             world.out("")
             diagnostics.append(
-                error("No value for required variable", f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file command line argument to provide a value for this variable.', variable.range)
+                error(
+                    "No value for required variable",
+                    f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file command line argument to provide a value for this variable.',
+                    variable.range,
+                )
             )
             gathered.given.setdefault(name, variables.Given("prompt", name, "", text=""))
             return diagnostics
@@ -223,17 +230,34 @@ def locked_problem(failure: StateLocked) -> Diagnostic:
     info = failure.info
     lines = "".join(
         f"\n  {key + ':':<10} {info.get(name, '')}"
-        for key, name in (("ID", "ID"), ("Path", "Path"), ("Operation", "Operation"), ("Who", "Who"), ("Version", "Version"), ("Created", "Created"), ("Info", "Info"))
+        for key, name in (
+            ("ID", "ID"),
+            ("Path", "Path"),
+            ("Operation", "Operation"),
+            ("Who", "Who"),
+            ("Version", "Version"),
+            ("Created", "Created"),
+            ("Info", "Info"),
+        )
     )
     return error(
         "Error acquiring the state lock",
         f"Error message: resource temporarily unavailable\nLock Info:{lines}\n\n\nTerraform acquires a state lock to protect "
         "the state from being written\nby multiple users at the same time. Please resolve the issue above and try\nagain. For "
-        "most commands, you can disable locking with the \"-lock=false\"\nflag, but this is not recommended.",
+        'most commands, you can disable locking with the "-lock=false"\nflag, but this is not recommended.',
     )
 
 
-def functions_session(world: World, root: ModuleNode, values: Mapping[str, object], flags: Parsed, lines: Progress, predictable: bool, stopped: Callable[[], bool], timestamp: str = "") -> Session:
+def functions_session(
+    world: World,
+    root: ModuleNode,
+    values: Mapping[str, object],
+    flags: Parsed,
+    lines: Progress,
+    predictable: bool,
+    stopped: Callable[[], bool],
+    timestamp: str = "",
+) -> Session:
     return Session(
         root,
         world.plugins,
@@ -260,7 +284,10 @@ def mode_of(flags: Parsed, forced: Mode | None = None) -> tuple[Mode, list[Diagn
         ]
     if refresh_only and not flags.flag("refresh", True):
         return Mode.NORMAL, [
-            error("Incompatible refresh options", "It doesn't make sense to use -refresh-only at the same time as -refresh=false, because Terraform would have nothing to do.")
+            error(
+                "Incompatible refresh options",
+                "It doesn't make sense to use -refresh-only at the same time as -refresh=false, because Terraform would have nothing to do.",
+            )
         ]
     return (Mode.DESTROY if destroy else Mode.REFRESH_ONLY if refresh_only else Mode.NORMAL), []
 
@@ -285,7 +312,9 @@ def make(
     diagnostics += prompt_for(world, root, gathered, flags)
     if has_errors(diagnostics):
         return None, root, store, diagnostics
-    values, more = variables.settle(root.module, gathered, need_all=mode is not Mode.DESTROY or bool(root.module.variables))
+    values, more = variables.settle(
+        root.module, gathered, need_all=mode is not Mode.DESTROY or bool(root.module.variables)
+    )
     diagnostics += more
     if has_errors(diagnostics):
         failed = [d for d in diagnostics if d.severity.value == "error"]
@@ -331,7 +360,12 @@ def plan(world: World, args: Sequence[str]) -> int:
     flags = parse(args, PLAN)
     begin(world, flags)
     if flags.rest:
-        return world.fail(error("Too many command line arguments", 'To specify a working directory for the plan, use the global -chdir flag.'))
+        return world.fail(
+            error(
+                "Too many command line arguments",
+                "To specify a working directory for the plan, use the global -chdir flag.",
+            )
+        )
     mode, problems = mode_of(flags)
     if problems:
         return world.fail(problems)
@@ -386,7 +420,19 @@ def save_plan(world: World, found: Plan, root: ModuleNode, store: LocalStore, pa
 
     files = {name: source.text for node in root.walk() for name, source in node.module.sources.items()}
     state = store.current
-    save(path, Saved(found, files, world.manifest(), world.workspace, state.lineage, state.serial, {"path": str(store.path)}, frozenset(n for n, v in root.module.variables.items() if v.ephemeral)))
+    save(
+        path,
+        Saved(
+            found,
+            files,
+            world.manifest(),
+            world.workspace,
+            state.lineage,
+            state.serial,
+            {"path": str(store.path)},
+            frozenset(n for n, v in root.module.variables.items() if v.ephemeral),
+        ),
+    )
 
 
 # --- apply -------------------------------------------------------------------------------------------------------------
@@ -394,6 +440,7 @@ def save_plan(world: World, found: Plan, root: ModuleNode, store: LocalStore, pa
 
 def apply(world: World, args: Sequence[str], destroy: bool = False) -> int:
     flags = parse(args, APPLY)
+    flags.flags["command"] = "destroy" if destroy else "apply"
     begin(world, flags)
     if len(flags.rest) > 1:
         return world.fail(error("Too many command line arguments", "Expected at most one positional argument."))
@@ -432,15 +479,16 @@ def _confirm_and_apply(
         world.say(diagnostics)
         return 1
     trivial = not found.applyable
-    if not trivial or not flags.flag("auto-approve"):
-        world.streams.print(renderer(world).render(found))
-    elif trivial:
+    if not trivial or not flags.flag("auto-approve") or trivial:
         world.streams.print(renderer(world).render(found))
     world.say(diagnostics)
     if not trivial and not flags.flag("auto-approve"):
         if not world.input_allowed or not flags.flag("input", True):
             return world.fail(
-                error("Cannot apply without approval", "The command line is not interactive: use -auto-approve, or apply a saved plan.")
+                error(
+                    "Cannot apply without approval",
+                    "The command line is not interactive: use -auto-approve, or apply a saved plan.",
+                )
             )
         if not confirmed(world, found):
             world.out("\nDestroy cancelled." if found.mode is Mode.DESTROY else "\nApply cancelled.")
@@ -475,12 +523,8 @@ def confirmed(world: World, found: Plan) -> bool:
     line = sys.stdin.readline()
     world.streams.print("\n")
     if not line:
-        raise NoAnswer("apply.go" if found.mode is Mode.NORMAL else "destroy")
-    return line.strip() == "yes"
-
-
-class NoAnswer(Exception):
-    """The input ended where an answer was needed."""
+        raise DiagnosedFailure([error("error asking for approval: EOF")])
+    return line.rstrip("\r\n") == "yes"
 
 
 def execute(
@@ -505,7 +549,9 @@ def execute(
         world.say([d for d in diagnostics if d.severity.value == "error"])
         return 1
     if stopped():
-        return world.fail(error("Execution halted", "The operation was interrupted. What was done has been saved in the state."))
+        return world.fail(
+            error("Execution halted", "The operation was interrupted. What was done has been saved in the state.")
+        )
     world.streams.print(paint(f"\n[reset][bold][green]{summary(found, counts, saved)}[reset]\n", world.colour))
     if flags.text("state-out") and not state.empty:
         from terrarium.language.render import wrap
@@ -516,7 +562,9 @@ def execute(
         )
         world.streams.print("\n" + wrap(note, world.width - 1) + f"\n\nState path: {flags.text('state-out')}\n")
     if found.mode is not Mode.DESTROY and state.outputs:
-        world.streams.print(paint("\n[reset][bold][green]Outputs:[reset]\n\n", world.colour) + outputs_text(state) + "\n")
+        world.streams.print(
+            paint("\n[reset][bold][green]Outputs:[reset]\n\n", world.colour) + outputs_text(state) + "\n"
+        )
     return 0
 
 
@@ -557,7 +605,10 @@ def load_saved(
     except BadPlan as failure:
         return refuse(unusable, f"Error: {failure}")
     if flags.flag("destroy") or flags.flag("refresh-only") or flags.all("target") or flags.all("replace"):
-        return refuse("Can't set planning options for a saved plan", "The options of a saved plan can't be changed when it is applied.")
+        return refuse(
+            "Can't set planning options for a saved plan",
+            "The options of a saved plan can't be changed when it is applied.",
+        )
     found = saved.plan
     root, diagnostics = load_tree(Snapshot(saved.files), saved.manifest)
     world.sources.update(root.sources())
@@ -569,7 +620,10 @@ def load_saved(
         if problem:
             return None, None, None, problem
     if found.errored:
-        return refuse("Cannot apply incomplete plan", "Terraform encountered an error when generating this plan, so it cannot be applied.")
+        return refuse(
+            "Cannot apply incomplete plan",
+            "Terraform encountered an error when generating this plan, so it cannot be applied.",
+        )
     store = world.store(flags.text("state"), flags.text("state-out"), flags.text("backup"))
     try:
         if flags.flag("lock", True):
@@ -579,10 +633,16 @@ def load_saved(
         return None, None, None, [locked_problem(failure)]
     if saved.lineage and state.lineage != saved.lineage:
         store.unlock()
-        return refuse("Saved plan does not match the given state", "The given plan file can not be applied because it was created from a different state lineage.")
+        return refuse(
+            "Saved plan does not match the given state",
+            "The given plan file can not be applied because it was created from a different state lineage.",
+        )
     if state.serial != saved.serial:
         store.unlock()
-        return refuse("Saved plan is stale", "The given plan file can no longer be applied because the state was changed by another operation after the plan was created.")
+        return refuse(
+            "Saved plan is stale",
+            "The given plan file can no longer be applied because the state was changed by another operation after the plan was created.",
+        )
     return found, root, store, []
 
 
@@ -609,7 +669,11 @@ def changed_variables(world: World, root: ModuleNode, flags: Parsed, found: Plan
         if variable.ephemeral and name not in only:
             if variable.required and name not in gathered.given:
                 diagnostics.append(
-                    error("No value for required variable", f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file command line argument to provide a value for this variable.', variable.range)
+                    error(
+                        "No value for required variable",
+                        f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file command line argument to provide a value for this variable.',
+                        variable.range,
+                    )
                 )
             elif variable.default is not None:
                 found.variables = {**found.variables, name: variable.default}
@@ -621,7 +685,10 @@ def changed_variables(world: World, root: ModuleNode, flags: Parsed, found: Plan
             continue
         if values[name] != found.variables.get(name):
             diagnostics.append(
-                error("Can't change variable when applying a saved plan", f"The variable {name} cannot be set using the -var and -var-file options when applying a saved plan file, because a saved plan includes the variable values that were set when it was created. The saved plan specifies {console_text(found.variables[name])} as the value whereas during apply the value {console_text(values[name])} was set by the environment. To declare an ephemeral variable which is not saved in the plan file, use ephemeral = true.")
+                error(
+                    "Can't change variable when applying a saved plan",
+                    f"The variable {name} cannot be set using the -var and -var-file options when applying a saved plan file, because a saved plan includes the variable values that were set when it was created. The saved plan specifies {console_text(found.variables[name])} as the value whereas during apply the value {console_text(values[name])} was set by the environment. To declare an ephemeral variable which is not saved in the plan file, use ephemeral = true.",
+                )
             )
     return diagnostics
 
@@ -652,7 +719,9 @@ def refresh(world: World, args: Sequence[str]) -> int:
             if has_errors(more):
                 return 1
             if state.outputs:
-                world.streams.print(paint("\n[reset][bold][green]Outputs:[reset]\n\n", world.colour) + outputs_text(state) + "\n")
+                world.streams.print(
+                    paint("\n[reset][bold][green]Outputs:[reset]\n\n", world.colour) + outputs_text(state) + "\n"
+                )
             return 0
         finally:
             if store is not None:

@@ -51,7 +51,9 @@ def show(world: World, args: Sequence[str]) -> int:
             )
         )
     except BadState as failure:
-        return world.fail(error("Failed to read the given file as a state or plan file", f"State read error: {failure}"))
+        return world.fail(
+            error("Failed to read the given file as a state or plan file", f"State read error: {failure}")
+        )
     return _state(world, state, as_json)
 
 

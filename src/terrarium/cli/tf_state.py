@@ -22,7 +22,10 @@ def state(world: World, args: Sequence[str]) -> int:
     name, rest = args[0], args[1:]
     command = _COMMANDS.get(name)
     if command is None:
-        print(f'Terraform has no command named "state {name}".\n\nTo see all of Terraform\'s top-level commands, run:\n  terraform -help\n', file=sys.stderr)
+        print(
+            f'Terraform has no command named "state {name}".\n\nTo see all of Terraform\'s top-level commands, run:\n  terraform -help\n',
+            file=sys.stderr,
+        )
         return 1
     return command(world, rest)
 
@@ -70,7 +73,9 @@ def show(world: World, args: Sequence[str]) -> int:
     try:
         address = parse_instance(flags.rest[0])
     except AddressError as problem:
-        world.streams.err.write(f'Error parsing instance address: {flags.rest[0]}\n\nThis command requires that the address references one specific instance.\nTo view the available instances, use "terraform state list". Please modify \nthe address to reference a specific instance.\n')
+        world.streams.err.write(
+            f'Error parsing instance address: {flags.rest[0]}\n\nThis command requires that the address references one specific instance.\nTo view the available instances, use "terraform state list". Please modify \nthe address to reference a specific instance.\n'
+        )
         del problem
         return 1
     store = world.store(flags.text("state"))
@@ -79,7 +84,9 @@ def show(world: World, args: Sequence[str]) -> int:
         world.streams.err.write(_no_state() + "\n")
         return 1
     if found.current(address) is None:
-        world.streams.err.write('No instance found for the given address!\n\nThis command requires that the address references one specific instance.\nTo view the available instances, use "terraform state list". Please modify \nthe address to reference a specific instance.\n')
+        world.streams.err.write(
+            'No instance found for the given address!\n\nThis command requires that the address references one specific instance.\nTo view the available instances, use "terraform state list". Please modify \nthe address to reference a specific instance.\n'
+        )
         return 1
     world.out(object_text(world, found, address))
     return 0
@@ -113,17 +120,31 @@ def push(world: World, args: Sequence[str]) -> int:
         current = store.load()
         if not flags.flag("force") and current.lineage:
             if given.lineage != current.lineage:
-                world.streams.err.write(f'Failed to write state: cannot import state with lineage "{given.lineage}" over unrelated state with lineage "{current.lineage}"\n')
+                world.streams.err.write(
+                    f'Failed to write state: cannot import state with lineage "{given.lineage}" over unrelated state with lineage "{current.lineage}"\n'
+                )
                 return 1
             if given.serial < current.serial:
-                world.streams.err.write(f"Failed to write state: cannot import state with serial {given.serial} over newer state with serial {current.serial}\n")
+                world.streams.err.write(
+                    f"Failed to write state: cannot import state with serial {given.serial} over newer state with serial {current.serial}\n"
+                )
                 return 1
         store.replace(write(given))
     return 0
 
 
 def remove(world: World, args: Sequence[str]) -> int:
-    flags = parse(args, {"dry-run": "bool", "backup": "text", "state": "text", "lock": "bool", "lock-timeout": "text", "ignore-remote-version": "bool"})
+    flags = parse(
+        args,
+        {
+            "dry-run": "bool",
+            "backup": "text",
+            "state": "text",
+            "lock": "bool",
+            "lock-timeout": "text",
+            "ignore-remote-version": "bool",
+        },
+    )
     if not flags.rest:
         world.streams.err.write("At least one address is required.\n\n")
         return 1
@@ -139,7 +160,12 @@ def remove(world: World, args: Sequence[str]) -> int:
                 return world.fail(error("Invalid target address", problem.detail))
             matched = [a for a, _, _ in found.instances() if is_within(a, target)]
             if not matched and not dry:
-                return world.fail(error("Invalid target address", f"No matching objects found. To view the available instances, use \"terraform state list\". Please modify the address to reference a specific instance."))
+                return world.fail(
+                    error(
+                        "Invalid target address",
+                        'No matching objects found. To view the available instances, use "terraform state list". Please modify the address to reference a specific instance.',
+                    )
+                )
             gone += [a for a in matched if a not in gone]
         gone.sort(key=lambda a: a.order)
         for address in gone:
@@ -191,7 +217,18 @@ def untaint(world: World, args: Sequence[str]) -> int:
 
 def _mark(world: World, args: Sequence[str], tainted: bool) -> int:
     name = "taint" if tainted else "untaint"
-    flags = parse(args, {"allow-missing": "bool", "backup": "text", "state": "text", "state-out": "text", "lock": "bool", "lock-timeout": "text", "ignore-remote-version": "bool"})
+    flags = parse(
+        args,
+        {
+            "allow-missing": "bool",
+            "backup": "text",
+            "state": "text",
+            "state-out": "text",
+            "lock": "bool",
+            "lock-timeout": "text",
+            "ignore-remote-version": "bool",
+        },
+    )
     if len(flags.rest) != 1:
         world.streams.err.write(f"The {name} command expects exactly one argument.\n")
         return 1
@@ -210,13 +247,32 @@ def _mark(world: World, args: Sequence[str], tainted: bool) -> int:
             if flags.flag("allow-missing"):
                 from terrarium.base.diagnostics import warning
 
-                world.say([warning("No such resource instance", f"Resource instance {address} was not found, but this is not an error because -allow-missing was set.")])
+                world.say(
+                    [
+                        warning(
+                            "No such resource instance",
+                            f"Resource instance {address} was not found, but this is not an error because -allow-missing was set.",
+                        )
+                    ]
+                )
                 return 0
-            return world.fail(error("No such resource instance", f"There is no resource instance in the state with the address {address}. If the resource configuration has just been added, you must run \"terraform apply\" once to create the corresponding instance(s) before they can be {name}ed."))
+            return world.fail(
+                error(
+                    "No such resource instance",
+                    f'There is no resource instance in the state with the address {address}. If the resource configuration has just been added, you must run "terraform apply" once to create the corresponding instance(s) before they can be {name}ed.',
+                )
+            )
         if not tainted and not held.tainted:
-            return world.fail(error("Resource instance is not tainted", f"Resource instance {address} is not currently tainted, and so it cannot be untainted."))
+            return world.fail(
+                error(
+                    "Resource instance is not tainted",
+                    f"Resource instance {address} is not currently tainted, and so it cannot be untainted.",
+                )
+            )
         provider = found.resources[address.resource].provider
         found.put(address, provider, held.with_taint(tainted))
         store.finish(found)
-    world.out(f"Resource instance {address} has been " + ("marked as tainted." if tainted else "successfully untainted."))
+    world.out(
+        f"Resource instance {address} has been " + ("marked as tainted." if tainted else "successfully untainted.")
+    )
     return 0

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from terrarium.base.diagnostics import error
 from terrarium.cli.tf_flags import parse
 from terrarium.cli.tf_world import World
-from terrarium.engine.addresses import AbsResource, AddressError, Instance, Target, parse_provider_config, parse_source, parse_target, quoted
-from terrarium.engine.addresses import module_text
+from terrarium.engine.addresses import (
+    AbsResource,
+    AddressError,
+    ConfigResource,
+    Instance,
+    Target,
+    module_text,
+    parse_provider_config,
+    parse_source,
+    parse_target,
+    quoted,
+)
 from terrarium.engine.state import ResourceState, State
 
 _FLAGS = {
@@ -37,9 +48,7 @@ def _pairs(state: State, source: Target, target: Target) -> list[tuple[Instance,
         if isinstance(target, AbsResource | Instance):
             return f"Cannot move {_text(source)} to {_text(target)}: the target must also be a module."
         length = len(source)
-        return [
-            (a, a._replace(module=(*target, *a.module[length:]))) for a in found if a.module[:length] == source
-        ]
+        return [(a, a._replace(module=(*target, *a.module[length:]))) for a in found if a.module[:length] == source]
     if not isinstance(target, AbsResource | Instance):
         return f"Cannot move {_text(source)} to {_text(target)}: the target must also be a resource."
     if source.mode != target.mode or source.type != target.type:
@@ -69,21 +78,39 @@ def move(world: World, args: Sequence[str]) -> int:
         if isinstance(pairs, str):
             return world.fail(error("Invalid state move request", pairs))
         if not pairs:
-            return world.fail(error("Invalid target address", f"Cannot move {_text(source)}: does not match anything in the current state."))
+            return world.fail(
+                error(
+                    "Invalid target address",
+                    f"Cannot move {_text(source)}: does not match anything in the current state.",
+                )
+            )
         for old, new in pairs:
             if state.get(new) is not None and not any(o == new for o, _ in pairs):
-                return world.fail(error("Invalid target address", f"Cannot move to {_text(target)}: there is already a resource instance at that address in the current state."))
+                return world.fail(
+                    error(
+                        "Invalid target address",
+                        f"Cannot move to {_text(target)}: there is already a resource instance at that address in the current state.",
+                    )
+                )
         prefix = "Would move" if dry else "Move"
-        shown = [(source, target)] if not isinstance(source, Instance) else [(source, target)]
-        for a, b in shown:
-            world.out(f"{prefix} {quoted(_text(a))} to {quoted(_text(b))}")
+        world.out(f"{prefix} {quoted(_text(source))} to {quoted(_text(target))}")
         if dry:
             return 0
         for old, new in pairs:
             state.move(old, new)
+        _forget_dependencies(state, {old.config for old, _ in pairs})
         store.finish(state)
-    world.out(f"Successfully moved {1 if not isinstance(source, tuple) or isinstance(source, AbsResource | Instance) else 1} object(s).")
+    world.out("Successfully moved 1 object(s).")
     return 0
+
+
+def _forget_dependencies(state: State, moved: set[ConfigResource]) -> None:
+    """Nothing depends any longer on what is not there under its old name."""
+    for _, _, instance in state.instances():
+        held = instance.current
+        if held is not None and moved & set(held.dependencies):
+            kept = tuple(d for d in held.dependencies if d not in moved)
+            instance.current = replace(held, dependencies=kept)
 
 
 def replace_provider(world: World, args: Sequence[str]) -> int:
@@ -102,10 +129,18 @@ def replace_provider(world: World, args: Sequence[str]) -> int:
         if not found:
             world.out("No matching resources found.")
             return 0
-        world.out("Terraform will perform the following actions:\n\n  ~ Updating provider:\n    - " + old + "\n    + " + new + "\n")
+        world.out(
+            "Terraform will perform the following actions:\n\n  ~ Updating provider:\n    - "
+            + old
+            + "\n    + "
+            + new
+            + "\n"
+        )
         world.out(f"Changing {len(found)} resources:\n\n" + "\n".join(f"  {a}" for a in found))
         if not flags.flag("auto-approve"):
-            world.streams.print("\nDo you want to make these changes?\nOnly 'yes' will be accepted to continue.\n\nEnter a value: ")
+            world.streams.print(
+                "\nDo you want to make these changes?\nOnly 'yes' will be accepted to continue.\n\nEnter a value: "
+            )
             if sys.stdin.readline().strip() != "yes":
                 world.out("Cancelled replacing providers.")
                 return 0

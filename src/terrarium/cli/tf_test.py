@@ -10,5 +10,8 @@ from terrarium.cli.tf_world import World
 
 def test(world: World, args: Sequence[str]) -> int:
     return world.fail(
-        error("Command not supported yet: test", "Running .tftest.hcl files is not supported yet. Use plan and apply, or the real terraform, for these.")
+        error(
+            "Command not supported yet: test",
+            "Running .tftest.hcl files is not supported yet. Use plan and apply, or the real terraform, for these.",
+        )
     )

@@ -77,15 +77,23 @@ def force_unlock(world: World, args: Sequence[str]) -> int:
     store = world.store()
     info = store.read_lock_info()
     if info.get("ID") != flags.rest[0]:
-        world.streams.err.write(f'Failed to unlock state: lock ID "{flags.rest[0]}" does not match existing lock ID "{info.get("ID", "")}"\n' if info else "Local state cannot be unlocked by another process\n")
+        world.streams.err.write(
+            f'Failed to unlock state: lock ID "{flags.rest[0]}" does not match existing lock ID "{info.get("ID", "")}"\n'
+            if info
+            else "Local state cannot be unlocked by another process\n"
+        )
         return 1
     if not flags.flag("force"):
-        answer = world.answer("Do you really want to force-unlock?\n  Terraform will remove the lock on the remote state.\n  This will allow local Terraform commands to modify this state, even though it\n  may still be in use. Only 'yes' will be accepted to confirm.\n\n  Enter a value: ")
+        answer = world.answer(
+            "Do you really want to force-unlock?\n  Terraform will remove the lock on the remote state.\n  This will allow local Terraform commands to modify this state, even though it\n  may still be in use. Only 'yes' will be accepted to confirm.\n\n  Enter a value: "
+        )
         if answer != "yes":
             world.out("force-unlock cancelled.")
             return 1
     store.lock_info.unlink(missing_ok=True)
-    world.out("Terraform state has been successfully unlocked!\n\nThe state has been unlocked, and Terraform commands should now be able to\nobtain a new lock on the remote state.")
+    world.out(
+        "Terraform state has been successfully unlocked!\n\nThe state has been unlocked, and Terraform commands should now be able to\nobtain a new lock on the remote state."
+    )
     return 0
 
 
@@ -94,7 +102,18 @@ def graph(world: World, args: Sequence[str]) -> int:
     from terrarium.cli.tf_view import Lines
     from terrarium.engine.graph_text import operation_graph, resource_graph
 
-    flags = parse(args, {"type": "text", "draw-cycles": "bool", "plan": "text", "module-depth": "int", "verbose": "bool", "var": "many", "var-file": "many"})
+    flags = parse(
+        args,
+        {
+            "type": "text",
+            "draw-cycles": "bool",
+            "plan": "text",
+            "module-depth": "int",
+            "verbose": "bool",
+            "var": "many",
+            "var-file": "many",
+        },
+    )
     root, diagnostics = _loaded(world)
     if root is None:
         return world.fail(diagnostics)
@@ -107,7 +126,12 @@ def graph(world: World, args: Sequence[str]) -> int:
         world.out(text, end="")
         return 0
     if kind not in ("plan", "plan-refresh-only", "plan-destroy", "apply"):
-        return world.fail(error("Invalid graph type", 'The -type=... argument must be either "plan", "plan-refresh-only", "plan-destroy", or "apply".'))
+        return world.fail(
+            error(
+                "Invalid graph type",
+                'The -type=... argument must be either "plan", "plan-refresh-only", "plan-destroy", or "apply".',
+            )
+        )
     world.out(operation_graph(session, kind, flags.flag("draw-cycles")), end="")
     return 0
 
@@ -120,7 +144,12 @@ def providers(world: World, args: Sequence[str]) -> int:
     if words[:1] == ["schema"]:
         return _schema(world, args)
     if words[:1] in (["lock"], ["mirror"]):
-        return world.fail(error(f"Command not available: providers {words[0]}", "The providers of this program are built in: there are no packages to lock or to mirror."))
+        return world.fail(
+            error(
+                f"Command not available: providers {words[0]}",
+                "The providers of this program are built in: there are no packages to lock or to mirror.",
+            )
+        )
     parse(args, {"test-directory": "text", "no-color": "bool", "var": "many", "var-file": "many"})
     root, diagnostics = _loaded(world)
     if root is None:
@@ -176,7 +205,9 @@ def _schema(world: World, args: Sequence[str]) -> int:
 
     document = {
         "format_version": "1.0",
-        "provider_schemas": {s: provider_json(world.plugins.schema(s)) for s in requirements(root) if s in world.plugins},
+        "provider_schemas": {
+            s: provider_json(world.plugins.schema(s)) for s in requirements(root) if s in world.plugins
+        },
     }
     world.out(json.dumps(document, separators=(",", ":"), ensure_ascii=False))
     return 0
@@ -188,7 +219,9 @@ def modules(world: World, args: Sequence[str]) -> int:
     if root is None:
         return world.fail(diagnostics)
     rows = [
-        {"key": ".".join(n.path), "source": n.call.source, "version": n.version} for n in root.walk() if n.call is not None
+        {"key": ".".join(n.path), "source": n.call.source, "version": n.version}
+        for n in root.walk()
+        if n.call is not None
     ]
     if flags.flag("json"):
         world.out(json.dumps({"format_version": "1.0", "modules": rows}, separators=(",", ":")))
@@ -232,7 +265,12 @@ def metadata(world: World, args: Sequence[str]) -> int:
 def login(world: World, args: Sequence[str]) -> int:
     flags = parse(args, {})
     host = flags.rest[0] if flags.rest else "app.terraform.io"
-    return world.fail(error("Login is not available", f"This program can't obtain credentials for {host}. Put a token for it into the CLI configuration file instead."))
+    return world.fail(
+        error(
+            "Login is not available",
+            f"This program can't obtain credentials for {host}. Put a token for it into the CLI configuration file instead.",
+        )
+    )
 
 
 def logout(world: World, args: Sequence[str]) -> int:
@@ -243,7 +281,7 @@ def logout(world: World, args: Sequence[str]) -> int:
 
 
 def push(world: World, args: Sequence[str]) -> int:
-    world.streams.err.write("Command \"terraform push\" is no longer supported.\n")
+    world.streams.err.write('Command "terraform push" is no longer supported.\n')
     return 1
 
 
@@ -274,7 +312,12 @@ def autocomplete(install: bool) -> int:
         if name != ".zshrc" and done:
             continue
     if not done:
-        print("Error executing CLI: Did not find any shells to install" if install else "Error executing CLI: Did not find any shells to uninstall", file=sys.stderr)
+        print(
+            "Error executing CLI: Did not find any shells to install"
+            if install
+            else "Error executing CLI: Did not find any shells to uninstall",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

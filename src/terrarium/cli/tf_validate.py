@@ -12,7 +12,17 @@ from terrarium.language.render import Renderer, in_order, paint
 
 
 def validate(world: World, args: Sequence[str]) -> int:
-    flags = parse(args, {"json": "bool", "no-color": "bool", "no-tests": "bool", "test-directory": "text", "var": "many", "var-file": "many"})
+    flags = parse(
+        args,
+        {
+            "json": "bool",
+            "no-color": "bool",
+            "no-tests": "bool",
+            "test-directory": "text",
+            "var": "many",
+            "var-file": "many",
+        },
+    )
     if flags.flag("no-color"):
         world.colour = False
     if len(flags.rest) > 1:
@@ -24,7 +34,12 @@ def validate(world: World, args: Sequence[str]) -> int:
         return world.fail(diagnostics)
     if diagnostics:
         world.say(diagnostics)
-        world.streams.print(paint("[green][bold]Success![reset] The configuration is valid, but there were some validation warnings as shown above.\n\n", world.colour))
+        world.streams.print(
+            paint(
+                "[green][bold]Success![reset] The configuration is valid, but there were some validation warnings as shown above.\n\n",
+                world.colour,
+            )
+        )
     else:
         world.streams.print(paint("[green][bold]Success![reset] The configuration is valid.\n\n", world.colour))
     return 0

@@ -14,7 +14,14 @@ from terrarium.cli.tf_world import World
 from terrarium.engine.backends import local_settings, state_path
 from terrarium.engine.state_file import BadState, read, write
 
-_FLAGS = {"lock": "bool", "lock-timeout": "text", "no-color": "bool", "state": "text", "force": "bool", "or-create": "bool"}
+_FLAGS = {
+    "lock": "bool",
+    "lock-timeout": "text",
+    "no-color": "bool",
+    "state": "text",
+    "force": "bool",
+    "or-create": "bool",
+}
 
 
 def workspace(world: World, args: Sequence[str]) -> int:
@@ -56,10 +63,8 @@ def _valid(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z0-9_.~-]+", name)) and name not in (".", "..")
 
 
-_INVALID = (
-    '\nThe workspace name "{}" is not allowed. The name must contain only URL safe\ncharacters, and no path separators.\n'
-)
-_OVERRIDDEN = '\nThe selected workspace is currently overridden using the TF_WORKSPACE\nenvironment variable.\n'
+_INVALID = '\nThe workspace name "{}" is not allowed. The name must contain only URL safe\ncharacters, and no path separators.\n'
+_OVERRIDDEN = "\nThe selected workspace is currently overridden using the TF_WORKSPACE\nenvironment variable.\n"
 
 
 def show(world: World, args: Sequence[str]) -> int:
@@ -89,7 +94,10 @@ def select(world: World, args: Sequence[str]) -> int:
         return 0
     if name not in names(world):
         if not flags.flag("or-create"):
-            return _error(world, f'\nWorkspace "{name}" doesn\'t exist.\n\nYou can create this workspace with the "new" subcommand \nor include the "-or-create" flag with the "select" subcommand.')
+            return _error(
+                world,
+                f'\nWorkspace "{name}" doesn\'t exist.\n\nYou can create this workspace with the "new" subcommand \nor include the "-or-create" flag with the "select" subcommand.',
+            )
         _create(world, name)
         _select(world, name)
         world.out(_created(name))
@@ -142,11 +150,17 @@ def delete(world: World, args: Sequence[str]) -> int:
         return _error(world, "Expected a single argument: NAME.\n")
     name = flags.rest[0]
     if name not in names(world):
-        return _error(world, f'Workspace "{name}" doesn\'t exist.\n\nYou can create this workspace with the "new" subcommand \nor include the "-or-create" flag with the "select" subcommand.')
+        return _error(
+            world,
+            f'Workspace "{name}" doesn\'t exist.\n\nYou can create this workspace with the "new" subcommand \nor include the "-or-create" flag with the "select" subcommand.',
+        )
     if name == "default":
         return _error(world, "default state can not be deleted")
     if name == world.workspace:
-        return _error(world, f'\nWorkspace "{name}" is your active workspace.\n\nYou cannot delete the currently active workspace. Please switch\nto another workspace and try again.')
+        return _error(
+            world,
+            f'\nWorkspace "{name}" is your active workspace.\n\nYou cannot delete the currently active workspace. Please switch\nto another workspace and try again.',
+        )
     path = state_path(local_settings(world.data_folder), name)
     try:
         state = read(path.read_bytes())
@@ -158,7 +172,10 @@ def delete(world: World, args: Sequence[str]) -> int:
         from terrarium.base.diagnostics import error
 
         return world.fail(
-            error("Workspace is not empty", f'Workspace "{name}" is currently tracking the following resource instances:\n{lines}\n\nDeleting this workspace would cause Terraform to lose track of any associated remote objects, which would then require you to delete them manually outside of Terraform. You should destroy these objects with Terraform before deleting the workspace.\n\nIf you want to delete this workspace anyway, and have Terraform forget about these managed objects, use the -force option to disable this safety check.')
+            error(
+                "Workspace is not empty",
+                f'Workspace "{name}" is currently tracking the following resource instances:\n{lines}\n\nDeleting this workspace would cause Terraform to lose track of any associated remote objects, which would then require you to delete them manually outside of Terraform. You should destroy these objects with Terraform before deleting the workspace.\n\nIf you want to delete this workspace anyway, and have Terraform forget about these managed objects, use the -force option to disable this safety check.',
+            )
         )
     shutil.rmtree(path.parent, ignore_errors=True)
     world.out(f'Deleted workspace "{name}"!')

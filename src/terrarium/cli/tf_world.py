@@ -95,7 +95,8 @@ class World:
         if self.compact_warnings and warnings and not errors:
             lines = "".join(f"- {d.summary}\n" for d in consolidated(warnings))
             self.out(
-                f"\nWarnings:\n\n{lines}\nTo see the full warning notes, run Terraform without -compact-warnings.\n", end=""
+                f"\nWarnings:\n\n{lines}\nTo see the full warning notes, run Terraform without -compact-warnings.\n",
+                end="",
             )
             return
         renderer = Renderer(self.sources)

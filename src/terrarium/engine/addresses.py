@@ -219,9 +219,7 @@ def _module_steps(parts: list[str | int | tuple[str]]) -> tuple[ModuleInstance, 
     while at < len(parts) and parts[at] == "module":
         name = parts[at + 1] if at + 1 < len(parts) else None
         if not isinstance(name, str):
-            raise AddressError(
-                "Invalid address operator", 'Prefix "module." must be followed by a module name.'
-            )
+            raise AddressError("Invalid address operator", 'Prefix "module." must be followed by a module name.')
         key, at = _key(parts, at + 2)
         module.append((name, key))
     return tuple(module), at
@@ -272,7 +270,8 @@ def parse_instance(text: str) -> Instance:
     if isinstance(target, AbsResource):
         return target.instance(None)
     raise AddressError(
-        "Invalid address", "A resource instance address is required here. The module path must be followed by a resource instance specification."
+        "Invalid address",
+        "A resource instance address is required here. The module path must be followed by a resource instance specification.",
     )
 
 
@@ -283,13 +282,17 @@ def parse_config_resource(text: str) -> ConfigResource:
 
 def parse_provider_config(text: str) -> ProviderConfig:
     """`module.a.provider["registry.terraform.io/hashicorp/aws"].alias`, and the legacy `provider.aws.alias`."""
-    match = re.fullmatch(r'(?:(?P<path>(?:module\.[\w-]+\.)+))?provider\["(?P<source>[^"]+)"\](?:\.(?P<alias>[\w-]+))?', text)
+    match = re.fullmatch(
+        r'(?:(?P<path>(?:module\.[\w-]+\.)+))?provider\["(?P<source>[^"]+)"\](?:\.(?P<alias>[\w-]+))?', text
+    )
     if match:
         path = tuple(match["path"].split(".")[1::2]) if match["path"] else ()
         return ProviderConfig(path, match["source"], match["alias"] or "")
     match = re.fullmatch(r"(?P<path>(?:module\.[\w-]+\.)*)provider\.(?P<name>[\w-]+)(?:\.(?P<alias>[\w-]+))?", text)
     if match is None:
-        raise AddressError("Invalid provider configuration address", f'"{text}" is not the address of a provider configuration.')
+        raise AddressError(
+            "Invalid provider configuration address", f'"{text}" is not the address of a provider configuration.'
+        )
     path = tuple(match["path"].split(".")[1::2]) if match["path"] else ()
     return ProviderConfig(path, default_source(match["name"]), match["alias"] or "")
 

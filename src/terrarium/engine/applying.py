@@ -22,7 +22,7 @@ from terrarium.engine.addresses import (
     ProviderConfig,
     parse_provider_config,
 )
-from terrarium.engine.apply_graph import REPLACED, ApplyNode, Step, build, named, resource_masks
+from terrarium.engine.apply_graph import REPLACED, ApplyNode, build, named, resource_masks
 from terrarium.engine.checks import evaluate_rule
 from terrarium.engine.config_graph import Builder, Node, resource_node
 from terrarium.engine.configuration import Resource
@@ -180,7 +180,13 @@ class ApplyWalk(Walk):
     ) -> Diagnostics:
         plain = config.unmarked_deep()
         if not plain.is_wholly_known:
-            return [error("Configuration contains unknown value", "A data source's configuration is still not known.", resource.range)]
+            return [
+                error(
+                    "Configuration contains unknown value",
+                    "A data source's configuration is still not known.",
+                    resource.range,
+                )
+            ]
         self.session.events.read_start(address)
         result = provider.read_data(address.type, plain)
         said = [located(d, resource.body, str(address)) for d in result.diagnostics]
@@ -443,7 +449,7 @@ def incompatible(planned: Value, actual: Value, path: tuple[object, ...]) -> str
             if found:
                 return found
         extra = [k for k in actual.data if k not in planned.data]
-        return f"{_at(path)}: new element \"{extra[0]}\" has appeared" if extra else ""
+        return f'{_at(path)}: new element "{extra[0]}" has appeared' if extra else ""
     if isinstance(planned.data, tuple) and isinstance(actual.data, tuple):
         if isinstance(planned.type, Set):
             if planned.is_wholly_known and set(planned.data) != set(actual.data):
@@ -467,7 +473,13 @@ def _at(path: Sequence[object]) -> str:
 def _brief(value: Value) -> str:
     from terrarium.language.explain import compact
 
-    return "null" if value.data is NULL else "cty." + {"string": "StringVal", "number": "NumberIntVal", "bool": "BoolVal"}.get(value.type.friendly(), "Value") + f"({compact(value)})"
+    return (
+        "null"
+        if value.data is NULL
+        else "cty."
+        + {"string": "StringVal", "number": "NumberIntVal", "bool": "BoolVal"}.get(value.type.friendly(), "Value")
+        + f"({compact(value)})"
+    )
 
 
 def _bug(source: str) -> str:
@@ -508,9 +520,7 @@ def absent_after_apply(address: Instance, source: str) -> Diagnostic:
 # --- the operation -----------------------------------------------------------------------------------------------------
 
 
-def apply_plan(
-    session: Session, plan: Plan, recorder: Recorder, ids: Ids
-) -> tuple[State, dict[str, int], Diagnostics]:
+def apply_plan(session: Session, plan: Plan, recorder: Recorder, ids: Ids) -> tuple[State, dict[str, int], Diagnostics]:
     """Executes a plan. The state is what came of it, also after errors."""
     state = plan.prior.copy()
     walk = ApplyWalk(session, plan, state, recorder, ids)
@@ -584,6 +594,7 @@ def keep_outputs(walk: ApplyWalk, state: State) -> None:
 def _drop_outputs(walk: ApplyWalk, state: State) -> None:
     if not walk.plan.targets and not has_errors(walk.diagnostics):
         state.outputs.clear()
+        state.resources = {a: r for a, r in state.resources.items() if a.mode == MANAGED}
 
 
 def merged_checks(walk: ApplyWalk, plan: Plan):  # type: ignore[no-untyped-def]

@@ -35,7 +35,12 @@ def state_path(settings: Mapping[str, Any], workspace: str) -> Path:
 
 
 def open_store(
-    data_folder: Path, workspace: str, state: str = "", state_out: str = "", backup: str = "", clock: Clock | None = None
+    data_folder: Path,
+    workspace: str,
+    state: str = "",
+    state_out: str = "",
+    backup: str = "",
+    clock: Clock | None = None,
 ) -> LocalStore:
     """The store of the current workspace. Flags of the local backend win over its settings."""
     path = state_path(local_settings(data_folder), workspace)

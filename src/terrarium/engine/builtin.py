@@ -42,7 +42,9 @@ REMOTE_STATE = Block(
         "workspace": Attribute(STRING, optional=True),
     }
 )
-SCHEMA = ProviderSchema(Schema(Block()), {"terraform_data": Schema(DATA_BLOCK)}, {"terraform_remote_state": Schema(REMOTE_STATE)})
+SCHEMA = ProviderSchema(
+    Schema(Block()), {"terraform_data": Schema(DATA_BLOCK)}, {"terraform_remote_state": Schema(REMOTE_STATE)}
+)
 _DATA_TYPE = DATA_BLOCK.type
 _REMOTE_TYPE = REMOTE_STATE.type
 
@@ -143,7 +145,12 @@ class Builtin:
         if state is None:
             return ValueResult(
                 failed,
-                (error("Unable to find remote state", "No stored state was found for the given workspace in the given backend."),),
+                (
+                    error(
+                        "Unable to find remote state",
+                        "No stored state was found for the given workspace in the given backend.",
+                    ),
+                ),
             )
         for name, output in state.outputs.items():
             outputs[name] = output.value.marked("sensitive") if output.sensitive else output.value

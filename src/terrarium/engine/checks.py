@@ -29,9 +29,7 @@ _SUMMARY = {
     "assert": "Check block assertion failed",
     "validation": "Invalid value for variable",
 }
-_UNKNOWN_ASSERT = (
-    "The condition could not be evaluated at this time, a result will be known when this plan is applied."
-)
+_UNKNOWN_ASSERT = "The condition could not be evaluated at this time, a result will be known when this plan is applied."
 
 
 def _worst(statuses: Sequence[str]) -> str:
@@ -112,9 +110,7 @@ def evaluate_in(
     wrong = "Invalid variable validation result" if what == "validation" else "Invalid condition result"
 
     def refuse(detail: str, summary: str = wrong) -> tuple[str, str, Diagnostics]:
-        problem = Diagnostic(
-            severity, summary, detail, rule.condition.range, values=explain(rule.condition, scope)
-        )
+        problem = Diagnostic(severity, summary, detail, rule.condition.range, values=explain(rule.condition, scope))
         return ERROR, "", [*diagnostics, problem]
 
     if not value.is_known:
@@ -156,14 +152,26 @@ def _message(scope: Scope, rule: CheckRule, what: str) -> tuple[str, Diagnostics
     at = rule.error_message.range
     if not value.is_known:
         return "Error message is not known yet.", [
-            Diagnostic(Severity.ERROR, "Invalid error message", "Unsuitable value for error message: expression refers to values that won't be known until the apply phase.", at, values=explain(rule.error_message, scope, unknown=True))
+            Diagnostic(
+                Severity.ERROR,
+                "Invalid error message",
+                "Unsuitable value for error message: expression refers to values that won't be known until the apply phase.",
+                at,
+                values=explain(rule.error_message, scope, unknown=True),
+            )
         ]
     if value.data is NULL:
-        return default, [Diagnostic(Severity.ERROR, "Invalid error message", "Unsuitable value for error message: must not be null.", at)]
+        return default, [
+            Diagnostic(
+                Severity.ERROR, "Invalid error message", "Unsuitable value for error message: must not be null.", at
+            )
+        ]
     try:
         value = convert(value, STRING)
     except ConversionError as problem:
-        return default, [Diagnostic(Severity.ERROR, "Invalid error message", f"Unsuitable value for error message: {problem}.", at)]
+        return default, [
+            Diagnostic(Severity.ERROR, "Invalid error message", f"Unsuitable value for error message: {problem}.", at)
+        ]
     if SENSITIVE in value.marks_deep:
         text = "The error message included a sensitive value, so it will not be displayed."
         return text, [
@@ -181,4 +189,3 @@ def _message(scope: Scope, rule: CheckRule, what: str) -> tuple[str, Diagnostics
         text = "The error message included an ephemeral value, so it will not be displayed."
         return text, []
     return value.data.strip(), list(diagnostics)
-

@@ -71,24 +71,29 @@ def provider_for(node: ModuleNode, ref: ProviderRef) -> ProviderConfig:
     while True:
         name = node.module.local_name(source) if ref.name not in node.module.required else ref.name
         own = node.module.providers.get((ref.name, ref.alias)) or node.module.providers.get((name, ref.alias))
-        if node.parent is None or node.call is None:
+        parent = node.parent
+        if parent is None or node.call is None:
             return ProviderConfig((), source, ref.alias)
-        passed = next((p.parent for p in node.call.providers if p.child.name == ref.name and p.child.alias == ref.alias), None)
+        passed = next(
+            (p.parent for p in node.call.providers if p.child.name == ref.name and p.child.alias == ref.alias), None
+        )
         if passed is not None:
-            node, ref = node.parent, passed
+            node, ref = parent, passed
             source = node.module.provider_source(ref.name)
             continue
         if own is not None:
             return ProviderConfig(node.path, source, ref.alias)
         if ref.alias:
             return ProviderConfig(node.path, source, ref.alias)
-        node = node.parent
+        node = parent
         ref = ProviderRef(node.module.local_name(source))
 
 
 def provider_block_names(module: ModuleNode, source: str, alias: str) -> Iterable[tuple[str, str]]:
     """The keys under which a module may configure a provider."""
-    return [(name, a) for name, a in module.module.providers if a == alias and module.module.provider_source(name) == source]
+    return [
+        (name, a) for name, a in module.module.providers if a == alias and module.module.provider_source(name) == source
+    ]
 
 
 class Builder:

@@ -52,7 +52,9 @@ def expressions_json(body: nodes.Body, block: Block) -> dict[str, Any]:
     """The expressions of a body by a schema."""
     schema = BodySchema(
         attributes=tuple(AttributeSchema(n) for n in block.attributes),
-        blocks=tuple(BlockSchema(n, labels=("key",) if b.nesting is Nesting.MAP else ()) for n, b in block.blocks.items()),
+        blocks=tuple(
+            BlockSchema(n, labels=("key",) if b.nesting is Nesting.MAP else ()) for n, b in block.blocks.items()
+        ),
     )
     found, _ = content(body, schema, partial=True)
     rows: dict[str, Any] = {name: expression_json(a.expression) for name, a in found.attributes.items()}
@@ -101,17 +103,20 @@ class ConfigJson:
         """The key in `provider_config` of what a name in a module means."""
         while True:
             own = (ref.name, ref.alias) in node.module.providers
-            if own or node.parent is None or node.call is None:
+            parent = node.parent
+            if own or parent is None or node.call is None:
                 break
-            passed = next((p.parent for p in node.call.providers if (p.child.name, p.child.alias) == (ref.name, ref.alias)), None)
+            passed = next(
+                (p.parent for p in node.call.providers if (p.child.name, p.child.alias) == (ref.name, ref.alias)), None
+            )
             if passed is not None:
-                node, ref = node.parent, passed
+                node, ref = parent, passed
                 continue
             source = node.module.provider_source(ref.name)
-            above = next((n for n, s in self._names(node.parent).items() if s == source), None)
+            above = next((n for n, s in self._names(parent).items() if s == source), None)
             if above is None or ref.alias:
                 break
-            node, ref = node.parent, ProviderRef(above)
+            node, ref = parent, ProviderRef(above)
         return _key(node, ref)
 
     def providers(self) -> dict[str, Any]:

@@ -56,9 +56,7 @@ class Decoder:
         known = self._schemas.get(id(block))
         if known is None:
             schema = BodySchema(
-                attributes=tuple(
-                    AttributeSchema(name, required=a.required) for name, a in block.attributes.items()
-                ),
+                attributes=tuple(AttributeSchema(name, required=a.required) for name, a in block.attributes.items()),
                 blocks=(
                     *(
                         BlockSchema(name, labels=("key",) if b.nesting is Nesting.MAP else ())
@@ -98,9 +96,7 @@ class Decoder:
             self._blocks(block, found.blocks, body, scope, members, diagnostics)
         return Value(type, {name: members[name] for name in sorted(members)}), diagnostics
 
-    def _wrong_type(
-        self, name: str, written: nodes.Attribute, problem: ConversionError, scope: Scope
-    ) -> Diagnostic:
+    def _wrong_type(self, name: str, written: nodes.Attribute, problem: ConversionError, scope: Scope) -> Diagnostic:
         from terrarium.language.explain import explain
 
         return Diagnostic(
@@ -131,7 +127,9 @@ class Decoder:
             nested = block.blocks.get(type)
             if nested is None:
                 diagnostics.append(
-                    error("Unsupported block type", f'Blocks of type "{type}" are not expected here.', one.label_range(0))
+                    error(
+                        "Unsupported block type", f'Blocks of type "{type}" are not expected here.', one.label_range(0)
+                    )
                 )
                 continue
             by_type.setdefault(type, []).extend(self._dynamic(one, nested, scope, diagnostics))
@@ -214,14 +212,18 @@ class Decoder:
             diagnostics.append(
                 error(
                     "Missing dynamic content block",
-                    "A dynamic block must have a nested block of type \"content\" to describe the body of each generated block.",
+                    'A dynamic block must have a nested block of type "content" to describe the body of each generated block.',
                     _missing(block.body),
                 )
             )
             return
         if len(contents) > 1:
             diagnostics.append(
-                error("Extraneous dynamic content block", "Only one nested content block is allowed for each dynamic block.", contents[1].header_range)
+                error(
+                    "Extraneous dynamic content block",
+                    "Only one nested content block is allowed for each dynamic block.",
+                    contents[1].header_range,
+                )
             )
         if "for_each" not in found.attributes:
             return
@@ -231,7 +233,11 @@ class Decoder:
             written = found.attributes["iterator"].expression
             if not isinstance(written, nodes.Traversal) or written.steps:
                 diagnostics.append(
-                    error("Invalid expression", "A single static variable reference is required: only attribute access and indexing with constant keys. No calculations, function calls, template expressions, etc are allowed here.", written.range)
+                    error(
+                        "Invalid expression",
+                        "A single static variable reference is required: only attribute access and indexing with constant keys. No calculations, function calls, template expressions, etc are allowed here.",
+                        written.range,
+                    )
                 )
                 return
             iterator = written.root

@@ -41,10 +41,10 @@ def requirements(root: ModuleNode, state: State | None = None) -> dict[str, Requ
             need(module.provider_source(block.name), block.version or "")
         for resource in module.resources.values():
             need(provider_for(node, module.resource_provider(resource)).source)
-        for block in module.imports:
-            target = static_target(block.to)
+        for taken in module.imports:
+            target = static_target(taken.to)
             if target is not None and not target.path:
-                need(module.provider_source(block.provider.name if block.provider else implied_provider(target.type)))
+                need(module.provider_source(taken.provider.name if taken.provider else implied_provider(target.type)))
     if state is not None:
         for source in state_providers(state):
             need(source)
@@ -63,11 +63,11 @@ def unavailable(root: ModuleNode, plugins: Plugins, data_folder: Path) -> Diagno
         if source == BUILTIN:
             continue
         if source not in locks:
-            missing.append(
-                f"- provider {source}: required by this configuration but no version is selected"
-            )
+            missing.append(f"- provider {source}: required by this configuration but no version is selected")
         elif source not in plugins:
-            missing.append(f"- provider {source}: there is no package for {source} {locks[source].version} cached in {data_folder}/providers")
+            missing.append(
+                f"- provider {source}: there is no package for {source} {locks[source].version} cached in {data_folder}/providers"
+            )
     if not missing:
         return None
     return error(

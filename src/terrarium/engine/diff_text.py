@@ -17,8 +17,8 @@ from terrarium.engine.diff_tree import (
     DELETE,
     NOOP,
     UPDATE,
-    Blocks,
     BlockNode,
+    Blocks,
     Change,
     Elements,
     Members,
@@ -81,7 +81,11 @@ def _null_suffix(action: Action, style: Style) -> str:
 
 
 def _forces(forces: bool, style: Style) -> str:
-    return " [red]# forces replacement[reset]" if (forces or style.force_replacement) and not style.forbid_replacement else ""
+    return (
+        " [red]# forces replacement[reset]"
+        if (forces or style.force_replacement) and not style.forbid_replacement
+        else ""
+    )
 
 
 def _hidden(what: str, count: int) -> str:
@@ -164,7 +168,17 @@ def quote_go(text: str) -> str:
     """A string as Go's %q writes it, which plans use for values."""
     if text.isascii() and text.isprintable():
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    named = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", '"': '\\"', "\\": "\\\\"}
+    named = {
+        "\a": "\\a",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+        "\v": "\\v",
+        '"': '\\"',
+        "\\": "\\\\",
+    }
     out = ""
     for char in text:
         if char in named:
@@ -222,7 +236,8 @@ def _line_diff(before: Any, after: Any, depth: int, style: Style) -> list[str]:
     def split(value: Any) -> list[str]:
         if value is None:
             return ["\x01null"]
-        return (value.strip() if "\n" in value else value).split("\n")
+        text = str(value)
+        return (text.strip() if "\n" in text else text).split("\n")
 
     old, new = split(before), split(after)
     lines: list[str] = []

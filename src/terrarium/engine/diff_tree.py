@@ -204,7 +204,9 @@ def _at(tree: Any, i: int) -> Any:
 def _below(paths: Paths, step: Any, propagate: bool) -> Paths:
     if not paths:
         return ()
-    return tuple(p[1:] if p else p for p in paths if (not p and propagate) or (p and (p[0] == step or str(p[0]) == str(step))))
+    return tuple(
+        p[1:] if p else p for p in paths if (not p and propagate) or (p and (p[0] == step or str(p[0]) == str(step)))
+    )
 
 
 def same(a: Any, b: Any) -> bool:
@@ -265,7 +267,7 @@ def compare_type(change: Change, type: Type) -> Node:
         case Primitive():
             return Scalar(change.action(), change.forces, change.before, change.after, type == STRING)
         case Object(attributes):
-            return _object(change, {name: (lambda c, t=t: compare_type(c, t)) for name, t in attributes.items()}, False)
+            return _object(change, {name: _by_type(t) for name, t in attributes.items()}, False)
         case Map(element):
             return _map(change, change.keys(), lambda c: compare_type(c, element), False)
         case List(element):
@@ -278,6 +280,14 @@ def compare_type(change: Change, type: Type) -> Node:
             return _set(change, lambda c: compare_type(c, element), False)
         case _:
             return compare_any(change)
+
+
+def _by_type(type: Type) -> Compare:
+    return lambda change: compare_type(change, type)
+
+
+def _by_attribute(attribute: Attribute) -> Compare:
+    return lambda change: compare_attribute(change, attribute)
 
 
 def _object(change: Change, compares: dict[str, Compare], nested: bool) -> Members:
@@ -386,9 +396,7 @@ def _common(before: Sequence[Any], after: Sequence[Any]) -> list[Any]:
     lengths = [[0] * (len(a) + 1) for _ in range(len(b) + 1)]
     for i in range(len(b)):
         for j in range(len(a)):
-            lengths[i + 1][j + 1] = (
-                lengths[i][j] + 1 if same(b[i], a[j]) else max(lengths[i][j + 1], lengths[i + 1][j])
-            )
+            lengths[i + 1][j + 1] = lengths[i][j] + 1 if same(b[i], a[j]) else max(lengths[i][j + 1], lengths[i + 1][j])
     middle: list[Any] = []
     i, j = len(b), len(a)
     while i and j:
@@ -489,9 +497,7 @@ def _nested(change: Change, nested: NestedObject) -> Node:
             return _set(change, lambda c: _nested(c, single), True)
         case _:
             compares: dict[str, Compare] = {
-                name: (lambda c, a=a: compare_attribute(c, a))
-                for name, a in nested.attributes.items()
-                if not a.write_only
+                name: _by_attribute(a) for name, a in nested.attributes.items() if not a.write_only
             }
             found = _object(change, compares, True)
             for name, attribute in nested.attributes.items():

@@ -7,9 +7,9 @@ from terrarium.engine import static
 from terrarium.engine.addresses import ModuleInstance
 from terrarium.engine.configuration import ModuleCall, Resource
 from terrarium.engine.evaluation import SINGLE, Diagnostics, Evaluator, Keys
-from terrarium.language.explain import explain
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert
+from terrarium.language.explain import explain
 from terrarium.language.scope import Scope
 from terrarium.language.types import DYNAMIC, NUMBER, STRING, Map, Object, Set
 from terrarium.language.values import EPHEMERAL, NULL, SENSITIVE, Value
@@ -27,7 +27,9 @@ _EACH_UNKNOWN = (
     "depends on, and then apply a second time to fully converge."
 )
 _MAP_KEYS = _EACH_UNKNOWN.format("map", "keys", "define the map keys statically in your configuration and")
-_SET_VALUES = _EACH_UNKNOWN.format("set", "values", "use a map value where the keys are defined statically in your configuration and")
+_SET_VALUES = _EACH_UNKNOWN.format(
+    "set", "values", "use a map value where the keys are defined statically in your configuration and"
+)
 _EACH_SENSITIVE = (
     "Sensitive values, or values derived from sensitive values, cannot be used as for_each arguments. If used, the "
     "sensitive value could be exposed as a resource instance key."
@@ -52,7 +54,13 @@ def expand(
 
 
 def _problem(summary: str, detail: str, expression: nodes.Expression, scope: Scope) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, summary, detail, expression.range, values=explain(expression, scope, unknown=True, sensitive=True, ephemeral=True))
+    return Diagnostic(
+        Severity.ERROR,
+        summary,
+        detail,
+        expression.range,
+        values=explain(expression, scope, unknown=True, sensitive=True, ephemeral=True),
+    )
 
 
 UNKNOWN_KEYS = Keys("unknown", (None,))
@@ -86,7 +94,9 @@ def _count(
         return (UNKNOWN_KEYS, diagnostics) if allow_unknown else refuse(_COUNT_UNKNOWN)
     count = static.whole(value.data)
     if count is None:
-        return refuse('The given "count" argument value is unsuitable: value must be a whole number, between -9223372036854775808 and 9223372036854775807 inclusive.')
+        return refuse(
+            'The given "count" argument value is unsuitable: value must be a whole number, between -9223372036854775808 and 9223372036854775807 inclusive.'
+        )
     if count < 0:
         return refuse('The given "count" argument value is unsuitable: must be greater than or equal to zero.')
     return Keys("count", tuple(range(count))), diagnostics
@@ -118,7 +128,11 @@ def for_each(
             f"type {type.friendly()}."
         )
     if not value.is_known:
-        return (UNKNOWN_KEYS, diagnostics) if allow_unknown else refuse(_SET_VALUES if isinstance(type, Set) else _MAP_KEYS)
+        return (
+            (UNKNOWN_KEYS, diagnostics)
+            if allow_unknown
+            else refuse(_SET_VALUES if isinstance(type, Set) else _MAP_KEYS)
+        )
     if isinstance(type, Set):
         if not value.data:
             return empty, diagnostics
@@ -133,7 +147,9 @@ def for_each(
             if not element.is_known:
                 return (UNKNOWN_KEYS, diagnostics) if allow_unknown else refuse(_SET_VALUES)
             if element.data is NULL:
-                return refuse(_UNSUITABLE + '"for_each" sets must not contain null values.', "Invalid for_each set argument")
+                return refuse(
+                    _UNSUITABLE + '"for_each" sets must not contain null values.', "Invalid for_each set argument"
+                )
             if SENSITIVE in element.marks:
                 return refuse(_EACH_SENSITIVE)
             members[element.data] = element

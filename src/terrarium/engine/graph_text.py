@@ -36,7 +36,9 @@ def resource_graph(session: Session) -> tuple[str, list[Diagnostic]]:
     if cycles:
         return "", cycles
     lines = ["digraph G {", '  rankdir = "RL";', '  node [shape = rect, fontname = "sans-serif"];']
-    resources = sorted((n for n in graph.after if n.kind == "resource"), key=lambda n: (path_text(n.path), n.mode != "data", str(n)))
+    resources = sorted(
+        (n for n in graph.after if n.kind == "resource"), key=lambda n: (path_text(n.path), n.mode != "data", str(n))
+    )
     for path in sorted({n.path for n in resources}, key=path_text):
         inside = [n for n in resources if n.path == path]
         if path:

@@ -98,7 +98,9 @@ def _target(
             return None, [end]
         key, diagnostics = evaluator.evaluate(to.key, (), repetition)
         if has_errors(diagnostics) or not key.is_known or not isinstance(key.data, str | int):
-            said = diagnostics or [error("Invalid index expression", "Import block contained an invalid index expression.", to.key.range)]
+            said = diagnostics or [
+                error("Invalid index expression", "Import block contained an invalid index expression.", to.key.range)
+            ]
             return None, said
         data = key.data if isinstance(key.data, str) else int(key.data)
         return Instance(end.module, end.mode, end.type, end.name, data), []

@@ -6,12 +6,12 @@ One function for each kind of block, in the table `_BLOCKS`. All mistakes are ga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from terrarium.base.diagnostics import Diagnostic, error, warning
-from terrarium.base.source import Range, Source
+from terrarium.base.source import Range
 from terrarium.engine import static
 from terrarium.engine.addresses import parse_source
 from terrarium.engine.configuration import (
@@ -27,15 +27,19 @@ from terrarium.engine.configuration import (
     Output,
     PassedProvider,
     ProviderBlock,
-    ProviderRef,
     Removed,
     RequiredProvider,
-    Resource,
     Variable,
 )
-from terrarium.engine.loading_resource import Reader, read_check_rule, read_provider_ref, read_resource, read_provisioner
+from terrarium.engine.loading_resource import (
+    Reader,
+    read_check_rule,
+    read_provider_ref,
+    read_provisioner,
+    read_resource,
+)
 from terrarium.language import nodes
-from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
+from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema
 from terrarium.language.types import DYNAMIC, List, Map
 from terrarium.language.values import NULL
 
@@ -137,7 +141,9 @@ class Loader(Reader):
 
     def missing_base(self, what: str, kind: str, name: str, at: Range) -> None:
         summary = f"Missing base {what} to override"
-        subject = {"variable": "a variable", "output": "an output", "local value": "a local value"}.get(kind, f"a {kind}")
+        subject = {"variable": "a variable", "output": "an output", "local value": "a local value"}.get(
+            kind, f"a {kind}"
+        )
         verb = "defined" if kind in ("output", "local value") else "declared"
         self.say(
             error(
@@ -214,7 +220,12 @@ class Loader(Reader):
                 variable.validations.append(rule)
         if not self.override:
             if name in self.module.variables:
-                self.duplicate("variable declaration", f'A variable named "{name}" was already declared at {{}}. Variable names must be unique within a module.', self.module.variables[name].range, block.header_range)
+                self.duplicate(
+                    "variable declaration",
+                    f'A variable named "{name}" was already declared at {{}}. Variable names must be unique within a module.',
+                    self.module.variables[name].range,
+                    block.header_range,
+                )
                 return
             self.module.variables[name] = variable
             return
@@ -238,7 +249,11 @@ class Loader(Reader):
 
         if value.data is NULL and not variable.is_nullable:
             self.say(
-                error("Invalid default value for variable", "A null default value is not valid when nullable=false.", expression.range)
+                error(
+                    "Invalid default value for variable",
+                    "A null default value is not valid when nullable=false.",
+                    expression.range,
+                )
             )
             return value
         try:
@@ -280,10 +295,21 @@ class Loader(Reader):
             known = self.module.locals.get(name)
             if self.override:
                 if known is None:
-                    self.say(error("Missing base local value definition to override", f'There is no local value named "{name}". An override file can only override a local value that was already defined in a primary configuration file.', attribute.range))
+                    self.say(
+                        error(
+                            "Missing base local value definition to override",
+                            f'There is no local value named "{name}". An override file can only override a local value that was already defined in a primary configuration file.',
+                            attribute.range,
+                        )
+                    )
                 self.module.locals[name] = local
             elif known is not None:
-                self.duplicate("local value definition", f'A local value named "{name}" was already defined at {{}}. Local value names must be unique within a module.', known.range, attribute.range)
+                self.duplicate(
+                    "local value definition",
+                    f'A local value named "{name}" was already defined at {{}}. Local value names must be unique within a module.',
+                    known.range,
+                    attribute.range,
+                )
             else:
                 self.module.locals[name] = local
 
@@ -303,7 +329,13 @@ class Loader(Reader):
             output.depends_on = self.references(at["depends_on"].expression)
         for inner in found.blocks:
             if inner.type == "postcondition":
-                self.say(error("Postconditions are not allowed", "Output values can only have preconditions, not postconditions.", inner.type_range))
+                self.say(
+                    error(
+                        "Postconditions are not allowed",
+                        "Output values can only have preconditions, not postconditions.",
+                        inner.type_range,
+                    )
+                )
                 continue
             rule = read_check_rule(self, inner, "precondition", self.override)
             if rule is not None:
@@ -311,7 +343,12 @@ class Loader(Reader):
         known = self.module.outputs.get(name)
         if not self.override:
             if known is not None:
-                self.duplicate("output definition", f'An output named "{name}" was already defined at {{}}. Output names must be unique within a module.', known.range, block.header_range)
+                self.duplicate(
+                    "output definition",
+                    f'An output named "{name}" was already defined at {{}}. Output names must be unique within a module.',
+                    known.range,
+                    block.header_range,
+                )
                 return
             self.module.outputs[name] = output
         elif known is None:
@@ -321,7 +358,11 @@ class Loader(Reader):
                 if getattr(output, member) is not None:
                     setattr(known, member, getattr(output, member))
             if output.depends_on:
-                self.say(error("Unsupported override", 'The "depends_on" argument may not be overridden.', block.header_range))
+                self.say(
+                    error(
+                        "Unsupported override", 'The "depends_on" argument may not be overridden.', block.header_range
+                    )
+                )
 
     def module_call(self, block: nodes.Block) -> None:
         name = self.name_of(block, "module instance")
@@ -342,16 +383,33 @@ class Loader(Reader):
             call.providers = self.passed_providers(at["providers"].expression)
         for inner in found.blocks:
             if inner.type != "_":
-                self.say(error("Reserved block type name in module block", f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.', inner.type_range))
+                self.say(
+                    error(
+                        "Reserved block type name in module block",
+                        f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.',
+                        inner.type_range,
+                    )
+                )
         known = self.module.calls.get(name)
         if not self.override:
             if known is not None:
-                self.duplicate("module call", f'A module call named "{name}" was already defined at {{}}. Module calls must have unique names within a module.', known.range, block.header_range)
+                self.duplicate(
+                    "module call",
+                    f'A module call named "{name}" was already defined at {{}}. Module calls must have unique names within a module.',
+                    known.range,
+                    block.header_range,
+                )
                 return
             self.module.calls[name] = call
             return
         if known is None:
-            self.say(error("Missing module call to override", f'There is no module call named "{name}". An override file can only override a module call that was defined in a primary configuration file.', block.header_range))
+            self.say(
+                error(
+                    "Missing module call to override",
+                    f'There is no module call named "{name}". An override file can only override a module call that was defined in a primary configuration file.',
+                    block.header_range,
+                )
+            )
             return
         if call.source:
             known.source, known.source_range = call.source, call.source_range
@@ -381,7 +439,15 @@ class Loader(Reader):
             if child is None or parent is None:
                 continue
             if (child.name, child.alias) in seen:
-                self.say(error("Duplicate provider address", "A provider configuration was already passed to " + str(child) + ". Each child provider configuration can be assigned only once.", child.range))
+                self.say(
+                    error(
+                        "Duplicate provider address",
+                        "A provider configuration was already passed to "
+                        + str(child)
+                        + ". Each child provider configuration can be assigned only once.",
+                        child.range,
+                    )
+                )
                 continue
             seen.add((child.name, child.alias))
             passed.append(PassedProvider(child, parent))
@@ -397,7 +463,9 @@ class Loader(Reader):
         if "alias" in at:
             provider.alias = self.text(at["alias"].expression) or ""
             if not static.valid_name(provider.alias):
-                self.say(error("Invalid provider configuration alias", f"An alias must be a valid name. {_NAME_DETAIL}"))
+                self.say(
+                    error("Invalid provider configuration alias", f"An alias must be a valid name. {_NAME_DETAIL}")
+                )
         if "version" in at:
             self.say(
                 warning(
@@ -412,16 +480,34 @@ class Loader(Reader):
             provider.version_range = at["version"].expression.range
         for reserved in ("count", "depends_on", "for_each", "source"):
             if reserved in at:
-                self.say(error("Reserved argument name in provider block", f'The provider argument name "{reserved}" is reserved for use by Terraform in a future version.', at[reserved].name_range))
+                self.say(
+                    error(
+                        "Reserved argument name in provider block",
+                        f'The provider argument name "{reserved}" is reserved for use by Terraform in a future version.',
+                        at[reserved].name_range,
+                    )
+                )
         for inner in found.blocks:
             if inner.type != "_":
-                self.say(error("Reserved block type name in provider block", f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.', inner.type_range))
+                self.say(
+                    error(
+                        "Reserved block type name in provider block",
+                        f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.',
+                        inner.type_range,
+                    )
+                )
         key = (name, provider.alias)
         known = self.module.providers.get(key)
         if self.override:
             if known is None:
                 if provider.alias:
-                    self.say(error("Missing base provider configuration for override", f'There is no {name} provider configuration with the alias "{provider.alias}". An override file can only override an aliased provider configuration that was already defined in a primary configuration file.', block.header_range))
+                    self.say(
+                        error(
+                            "Missing base provider configuration for override",
+                            f'There is no {name} provider configuration with the alias "{provider.alias}". An override file can only override an aliased provider configuration that was already defined in a primary configuration file.',
+                            block.header_range,
+                        )
+                    )
                 else:
                     self.module.providers[key] = provider
                 return
@@ -467,7 +553,13 @@ class Loader(Reader):
             self.module.backend, self.module.cloud = backend, None
             return
         if self.module.backend is not None:
-            self.say(error("Duplicate backend configuration", f"A module may have only one backend configuration. The backend was previously configured at {self.module.backend.range}.", block.header_range))
+            self.say(
+                error(
+                    "Duplicate backend configuration",
+                    f"A module may have only one backend configuration. The backend was previously configured at {self.module.backend.range}.",
+                    block.header_range,
+                )
+            )
             return
         self.module.backend = backend
 
@@ -477,7 +569,13 @@ class Loader(Reader):
             self.module.cloud, self.module.backend = cloud, None
             return
         if self.module.cloud is not None:
-            self.say(error("Duplicate HCP Terraform configurations", f"A module may have only one 'cloud' block configuring HCP Terraform or Terraform Enterprise. The 'cloud' block was previously configured at {self.module.cloud.range}.", block.header_range))
+            self.say(
+                error(
+                    "Duplicate HCP Terraform configurations",
+                    f"A module may have only one 'cloud' block configuring HCP Terraform or Terraform Enterprise. The 'cloud' block was previously configured at {self.module.cloud.range}.",
+                    block.header_range,
+                )
+            )
             return
         self.module.cloud = cloud
 
@@ -502,14 +600,28 @@ class Loader(Reader):
         from terrarium.engine.addresses import default_source
 
         if name != name.lower():
-            self.say(error("Invalid provider local name", f"Provider names must be normalized. Replace \"{name}\" with \"{name.lower()}\" to fix this error.", attribute.name_range))
+            self.say(
+                error(
+                    "Invalid provider local name",
+                    f'Provider names must be normalized. Replace "{name}" with "{name.lower()}" to fix this error.',
+                    attribute.name_range,
+                )
+            )
             return None
         expression = attribute.expression
         text = static.constant_string(expression)
         if text is not None:
-            return RequiredProvider(name, default_source(name), text, range=attribute.range, version_range=expression.range)
+            return RequiredProvider(
+                name, default_source(name), text, range=attribute.range, version_range=expression.range
+            )
         if not isinstance(expression, nodes.ObjectExpression):
-            self.say(error("Invalid required_providers object", "required_providers entries must be strings or objects.", expression.range))
+            self.say(
+                error(
+                    "Invalid required_providers object",
+                    "required_providers entries must be strings or objects.",
+                    expression.range,
+                )
+            )
             return None
         source, version, aliases, version_range = default_source(name), "", [], None
         for key, value in expression.items:
@@ -522,14 +634,26 @@ class Loader(Reader):
                     try:
                         source = parse_source(given)
                     except ValueError:
-                        self.say(error("Invalid provider source string", 'The "source" attribute must be in the format "[hostname/][namespace/]name"', value.range))
+                        self.say(
+                            error(
+                                "Invalid provider source string",
+                                'The "source" attribute must be in the format "[hostname/][namespace/]name"',
+                                value.range,
+                            )
+                        )
                 case "configuration_aliases":
                     for item in static.items(value)[0]:
                         alias = read_provider_ref(self, item, "configuration_aliases")
                         if alias is not None:
                             aliases.append(alias)
                 case _:
-                    self.say(error("Invalid required_providers object", 'required_providers objects can only contain "version", "source" and "configuration_aliases" attributes. To configure a provider, use a "provider" block.', key.range))
+                    self.say(
+                        error(
+                            "Invalid required_providers object",
+                            'required_providers objects can only contain "version", "source" and "configuration_aliases" attributes. To configure a provider, use a "provider" block.',
+                            key.range,
+                        )
+                    )
         return RequiredProvider(name, source, version, tuple(aliases), attribute.range, version_range)
 
     def resource(self, block: nodes.Block) -> None:
@@ -542,13 +666,24 @@ class Loader(Reader):
         if not self.override:
             if known is not None:
                 kind = {"managed": "resource", "data": "data", "ephemeral": "ephemeral"}[mode]
-                self.duplicate(f'{kind} "{resource.type}" configuration', f"A {resource.type} {'resource' if mode == 'managed' else mode + ' resource'} named \"{resource.name}\" was already declared at {{}}. Resource names must be unique per type in each module.", known.range, block.header_range)
+                self.duplicate(
+                    f'{kind} "{resource.type}" configuration',
+                    f'A {resource.type} {"resource" if mode == "managed" else mode + " resource"} named "{resource.name}" was already declared at {{}}. Resource names must be unique per type in each module.',
+                    known.range,
+                    block.header_range,
+                )
                 return
             self.module.resources[key] = resource
             return
         if known is None:
             what = "resource" if mode == "managed" else "data resource"
-            self.say(error(f"Missing {what} to override", f'There is no {resource.type} {what} named "{resource.name}". An override file can only override a {what} block defined in a primary configuration file.', block.header_range))
+            self.say(
+                error(
+                    f"Missing {what} to override",
+                    f'There is no {resource.type} {what} named "{resource.name}". An override file can only override a {what} block defined in a primary configuration file.',
+                    block.header_range,
+                )
+            )
             return
         for member in ("count", "for_each", "provider", "create_before_destroy", "prevent_destroy", "connection"):
             if getattr(resource, member) is not None:
@@ -591,7 +726,13 @@ class Loader(Reader):
                     provisioner = read_provisioner(self, inner)
                     if provisioner is not None:
                         if not provisioner.when_destroy:
-                            self.say(error("Invalid provisioner block", "Only destroy-time provisioners are valid in \"removed\" blocks. To declare a destroy-time provisioner, use:\n    when = destroy", inner.header_range))
+                            self.say(
+                                error(
+                                    "Invalid provisioner block",
+                                    'Only destroy-time provisioners are valid in "removed" blocks. To declare a destroy-time provisioner, use:\n    when = destroy',
+                                    inner.header_range,
+                                )
+                            )
                         removed.provisioners.append(provisioner)
         problem = module_and_resource(reference, keys=False)
         if isinstance(problem, Diagnostic):
@@ -616,7 +757,13 @@ class Loader(Reader):
                 self.say(error("Invalid import address", "Only managed resources can be imported.", at["to"].range))
             elif "id" in at:
                 self.module.imports.append(
-                    Import(to, at["id"].expression, block.header_range, at["for_each"].expression if "for_each" in at else None, provider)
+                    Import(
+                        to,
+                        at["id"].expression,
+                        block.header_range,
+                        at["for_each"].expression if "for_each" in at else None,
+                        provider,
+                    )
                 )
 
     def check(self, block: nodes.Block) -> None:
@@ -626,7 +773,13 @@ class Loader(Reader):
         for inner in found.blocks:
             if inner.type == "data":
                 if check.data is not None:
-                    self.say(error("Multiple data resource blocks", f"This check block already has a data resource defined at {check.data.range}.", inner.header_range))
+                    self.say(
+                        error(
+                            "Multiple data resource blocks",
+                            f"This check block already has a data resource defined at {check.data.range}.",
+                            inner.header_range,
+                        )
+                    )
                     continue
                 data = read_resource(self, inner, "data", self.override)
                 if data is not None:
@@ -637,10 +790,18 @@ class Loader(Reader):
                 if rule is not None:
                     check.asserts.append(rule)
         if not check.asserts:
-            self.say(error("Zero assert blocks", "Check blocks must have at least one assert block.", block.header_range))
+            self.say(
+                error("Zero assert blocks", "Check blocks must have at least one assert block.", block.header_range)
+            )
         known = self.module.checks.get(name)
         if known is not None:
-            self.say(error(f'Duplicate check "{name}" configuration', f"A check block named \"{name}\" was already declared at {known.range}. Check blocks must be unique within each module.", block.header_range))
+            self.say(
+                error(
+                    f'Duplicate check "{name}" configuration',
+                    f'A check block named "{name}" was already declared at {known.range}. Check blocks must be unique within each module.',
+                    block.header_range,
+                )
+            )
             return
         self.module.checks[name] = check
         if check.data is not None:
@@ -654,7 +815,13 @@ class Loader(Reader):
             _BLOCKS[block.type](self, block)
 
     def required_providers_outside(self, block: nodes.Block) -> None:
-        self.say(error("Invalid required_providers block", 'A "required_providers" block must be nested inside a "terraform" block.', block.type_range))
+        self.say(
+            error(
+                "Invalid required_providers block",
+                'A "required_providers" block must be nested inside a "terraform" block.',
+                block.type_range,
+            )
+        )
 
 
 def _mode_of(reference: nodes.Traversal) -> str:
@@ -688,7 +855,11 @@ def merged(base: nodes.Body, over: nodes.Body) -> nodes.Body:
     """A body with another laid over it: its arguments replace, its blocks replace all of their type."""
     types = {b.type for b in over.blocks}
     types |= {b.labels[0].text for b in over.blocks if b.type == "dynamic" and b.labels}
-    kept = [b for b in base.blocks if not (b.type in types or (b.type == "dynamic" and b.labels and b.labels[0].text in types))]
+    kept = [
+        b
+        for b in base.blocks
+        if not (b.type in types or (b.type == "dynamic" and b.labels and b.labels[0].text in types))
+    ]
     return replace(base, attributes={**base.attributes, **over.attributes}, blocks=(*kept, *over.blocks))
 
 

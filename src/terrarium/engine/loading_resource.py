@@ -177,12 +177,16 @@ def read_resource(reader: Reader, block: nodes.Block, mode: str, override: bool)
     for index, label, kind in ((0, type, "type"), (1, name, "name")):
         if not static.valid_name(label):
             shown = "resource" if mode == "managed" else "data source" if kind == "type" else what
-            reader.say(error(f"Invalid {shown} {kind}" if kind == "type" else f"Invalid {what} name", _NAME_DETAIL, block.label_range(index)))
+            reader.say(
+                error(
+                    f"Invalid {shown} {kind}" if kind == "type" else f"Invalid {what} name",
+                    _NAME_DETAIL,
+                    block.label_range(index),
+                )
+            )
     found = reader.content(block.body, _MANAGED if mode == "managed" else _DATA, partial=True)
     at = found.attributes
-    resource = Resource(
-        mode, type, name, reader.escaped(found), block.header_range, block.label_range(0)
-    )
+    resource = Resource(mode, type, name, reader.escaped(found), block.header_range, block.label_range(0))
     reader.repetition(at, resource)
     if "provider" in at:
         resource.provider = read_provider_ref(reader, at["provider"].expression, "provider")
@@ -193,13 +197,25 @@ def read_resource(reader: Reader, block: nodes.Block, mode: str, override: bool)
         match inner.type:
             case "lifecycle":
                 if seen_lifecycle is not None:
-                    reader.say(error("Duplicate lifecycle block", f"This resource already has a lifecycle block at {seen_lifecycle.header_range}.", inner.header_range))
+                    reader.say(
+                        error(
+                            "Duplicate lifecycle block",
+                            f"This resource already has a lifecycle block at {seen_lifecycle.header_range}.",
+                            inner.header_range,
+                        )
+                    )
                     continue
                 seen_lifecycle = inner
                 _lifecycle(reader, resource, inner, override)
             case "connection":
                 if resource.connection is not None:
-                    reader.say(error("Duplicate connection block", f"This resource already has a connection block at {resource.connection.header_range}.", inner.header_range))
+                    reader.say(
+                        error(
+                            "Duplicate connection block",
+                            f"This resource already has a connection block at {resource.connection.header_range}.",
+                            inner.header_range,
+                        )
+                    )
                     continue
                 resource.connection = inner
             case "provisioner":
@@ -207,7 +223,13 @@ def read_resource(reader: Reader, block: nodes.Block, mode: str, override: bool)
                 if provisioner is not None:
                     resource.provisioners.append(provisioner)
             case "locals":
-                reader.say(error("Reserved block type name in resource block", f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.', inner.type_range))
+                reader.say(
+                    error(
+                        "Reserved block type name in resource block",
+                        f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.',
+                        inner.type_range,
+                    )
+                )
     return resource
 
 
@@ -217,7 +239,13 @@ def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override:
     if resource.mode != "managed":
         for name in ("create_before_destroy", "prevent_destroy", "ignore_changes", "replace_triggered_by"):
             if name in at:
-                reader.say(error("Invalid data resource lifecycle argument", f'The lifecycle argument "{name}" is defined only for managed resources ("resource" blocks), and is not valid for data resources.', at[name].name_range))
+                reader.say(
+                    error(
+                        "Invalid data resource lifecycle argument",
+                        f'The lifecycle argument "{name}" is defined only for managed resources ("resource" blocks), and is not valid for data resources.',
+                        at[name].name_range,
+                    )
+                )
     for name in ("create_before_destroy", "prevent_destroy"):
         if name in at:
             setattr(resource, name, reader.boolean(at[name].expression))
@@ -241,7 +269,13 @@ def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override:
         if inner.type == "precondition":
             for reference in references(rule.condition):
                 if reference.root == "self":
-                    reader.say(error("Invalid reference in precondition", "The \"self\" object is not available in preconditions.", reference.range))
+                    reader.say(
+                        error(
+                            "Invalid reference in precondition",
+                            'The "self" object is not available in preconditions.',
+                            reference.range,
+                        )
+                    )
             resource.preconditions.append(rule)
         else:
             resource.postconditions.append(rule)
@@ -260,11 +294,29 @@ def _trigger_problems(expression: nodes.Expression) -> list[Diagnostic]:
         elif isinstance(reference, Reference) and reference.kind == "resource":
             resources += 1
         elif not (reference.kind == "count" or (reference.kind == "each" and reference.name == "key")):
-            found.append(error("Invalid reference in replace_triggered_by expression", "Only resources, count.index, and each.key may be used in replace_triggered_by.", expression.range))
+            found.append(
+                error(
+                    "Invalid reference in replace_triggered_by expression",
+                    "Only resources, count.index, and each.key may be used in replace_triggered_by.",
+                    expression.range,
+                )
+            )
     if resources == 0:
-        found.append(error("Invalid replace_triggered_by expression", "Missing resource reference in replace_triggered_by expression.", expression.range))
+        found.append(
+            error(
+                "Invalid replace_triggered_by expression",
+                "Missing resource reference in replace_triggered_by expression.",
+                expression.range,
+            )
+        )
     elif resources > 1:
-        found.append(error("Invalid replace_triggered_by expression", "Multiple resource references in replace_triggered_by expression.", expression.range))
+        found.append(
+            error(
+                "Invalid replace_triggered_by expression",
+                "Multiple resource references in replace_triggered_by expression.",
+                expression.range,
+            )
+        )
     return [*found, *found]  # Terraform reads these twice, and says so twice
 
 
@@ -274,7 +326,13 @@ def _ignored(reader: Reader, resource: Resource, expression: nodes.Expression) -
     found: list[nodes.Traversal] = []
     for member in members:
         if static.constant_string(member) == "*":
-            reader.say(error("Invalid ignore_changes wildcard", 'The ["*"] form of ignore_changes wildcard is was deprecated and is now invalid. Use "ignore_changes = all" to ignore changes to all attributes.', member.range))
+            reader.say(
+                error(
+                    "Invalid ignore_changes wildcard",
+                    'The ["*"] form of ignore_changes wildcard is was deprecated and is now invalid. Use "ignore_changes = all" to ignore changes to all attributes.',
+                    member.range,
+                )
+            )
             resource.ignore_all = True
             continue
         reference, more = static.traversal(member)
@@ -288,20 +346,38 @@ def read_provisioner(reader: Reader, block: nodes.Block) -> Provisioner | None:
     found = reader.content(block.body, _PROVISIONER, partial=True)
     provisioner = Provisioner(block.labels[0].text, reader.escaped(found), block.header_range)
     if provisioner.type in ("chef", "habitat", "puppet", "salt-masterless"):
-        reader.say(error(f'The "{provisioner.type}" provisioner has been removed', f'The "{provisioner.type}" provisioner was deprecated in Terraform 0.13.4 has been removed from Terraform. Visit https://learn.hashicorp.com/collections/terraform/provision for alternatives to using provisioners that are a better fit for the Terraform workflow.', block.type_range))
+        reader.say(
+            error(
+                f'The "{provisioner.type}" provisioner has been removed',
+                f'The "{provisioner.type}" provisioner was deprecated in Terraform 0.13.4 has been removed from Terraform. Visit https://learn.hashicorp.com/collections/terraform/provision for alternatives to using provisioners that are a better fit for the Terraform workflow.',
+                block.type_range,
+            )
+        )
         return None
     at = found.attributes
     if "when" in at:
         word, diagnostics = static.keyword(at["when"].expression)
         reader.extend(diagnostics)
         if word not in ("create", "destroy"):
-            reader.say(error('Invalid "when" keyword', 'The "when" argument requires one of the following keywords: create or destroy.', at["when"].expression.range))
+            reader.say(
+                error(
+                    'Invalid "when" keyword',
+                    'The "when" argument requires one of the following keywords: create or destroy.',
+                    at["when"].expression.range,
+                )
+            )
         provisioner.when_destroy = word == "destroy"
     if "on_failure" in at:
         word, diagnostics = static.keyword(at["on_failure"].expression)
         reader.extend(diagnostics)
         if word not in ("continue", "fail"):
-            reader.say(error('Invalid "on_failure" keyword', 'The "on_failure" argument requires one of the following keywords: continue or fail.', at["on_failure"].range))
+            reader.say(
+                error(
+                    'Invalid "on_failure" keyword',
+                    'The "on_failure" argument requires one of the following keywords: continue or fail.',
+                    at["on_failure"].range,
+                )
+            )
         provisioner.continue_on_failure = word == "continue"
     for inner in found.blocks:
         if inner.type == "connection":

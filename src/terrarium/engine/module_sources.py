@@ -25,7 +25,9 @@ class ModuleSource:
 _REGISTRY = re.compile(
     r"(?:(?P<host>[\w-]+(?:\.[\w-]+)+(?::\d+)?)/)?(?P<namespace>[0-9A-Za-z][\w-]*)/(?P<name>[0-9A-Za-z][\w-]*)/(?P<system>[0-9a-z]+)"
 )
-_REMOTE = re.compile(r"(?:[a-z0-9]+::)?(?:git|https?|ssh|s3|gcs|hg|file)(?:::|://)|git@|github\.com/|bitbucket\.org/|[\w.]*s3[\w.-]*\.amazonaws\.com/|/")
+_REMOTE = re.compile(
+    r"(?:[a-z0-9]+::)?(?:git|https?|ssh|s3|gcs|hg|file)(?:::|://)|git@|github\.com/|bitbucket\.org/|[\w.]*s3[\w.-]*\.amazonaws\.com/|/"
+)
 
 
 def is_local(text: str) -> bool:
@@ -39,13 +41,15 @@ def parse_module_source(text: str, has_version: bool = False) -> ModuleSource:
             raise SourceError(
                 "Invalid registry module source address",
                 f'Failed to parse module registry address: can\'t use local directory "{text}" as a module registry address.'
-                '\n\nTerraform assumed that you intended a module registry source address because you also set the argument '
+                "\n\nTerraform assumed that you intended a module registry source address because you also set the argument "
                 '"version", which applies only to registry modules.',
             )
     if is_local(text):
         return ModuleSource("local", text)
     if not text.strip():
-        raise SourceError("Invalid module source address", "Failed to parse module source address: invalid source address: .")
+        raise SourceError(
+            "Invalid module source address", "Failed to parse module source address: invalid source address: ."
+        )
     package, _, subfolder = _split(text)
     if _REGISTRY.fullmatch(package) and not package.startswith(("github.com/", "bitbucket.org/")):
         return ModuleSource("registry", package, subfolder)

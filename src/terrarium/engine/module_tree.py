@@ -95,9 +95,7 @@ def joined_folder(parent: str, source: str) -> str:
     return found
 
 
-def load_tree(
-    files: Files, manifest: Mapping[str, Installed], root: str = "."
-) -> tuple[ModuleNode, list[Diagnostic]]:
+def load_tree(files: Files, manifest: Mapping[str, Installed], root: str = ".") -> tuple[ModuleNode, list[Diagnostic]]:
     """The whole configuration. Modules which are not installed are diagnosed and left out."""
     module, diagnostics = load_module(root, files)
     node = ModuleNode((), module)
@@ -122,13 +120,18 @@ def _children(
         if source is None:
             continue
         if installed is None:
-            diagnostics.append(not_installed("This module is not yet installed. Run \"terraform init\" to install all modules required by this configuration.", call.range))
+            diagnostics.append(
+                not_installed(
+                    'This module is not yet installed. Run "terraform init" to install all modules required by this configuration.',
+                    call.range,
+                )
+            )
             continue
         if not _same_source(installed.source, call.source):
             diagnostics.append(
                 error(
                     "Module source has changed",
-                    "The source address was changed since this module was installed. Run \"terraform init\" to install all "
+                    'The source address was changed since this module was installed. Run "terraform init" to install all '
                     "modules required by this configuration.",
                     call.source_range,
                 )
@@ -142,7 +145,7 @@ def _children(
         except OSError:
             diagnostics.append(
                 not_installed(
-                    f"This module's local cache directory {where} could not be read. Run \"terraform init\" to install all modules required by this configuration.",
+                    f'This module\'s local cache directory {where} could not be read. Run "terraform init" to install all modules required by this configuration.',
                     call.range,
                 )
             )
@@ -175,7 +178,11 @@ def core_version_problems(node: ModuleNode, source: str) -> list[Diagnostic]:
             constraint = Constraint.parse(required.constraint)
         except ValueError:
             found.append(
-                error("Invalid version constraint", f"This string does not use correct version constraint syntax.", required.range)
+                error(
+                    "Invalid version constraint",
+                    "This string does not use correct version constraint syntax.",
+                    required.range,
+                )
             )
             continue
         if constraint.allows(Version.parse(TERRAFORM_VERSION)):

@@ -39,7 +39,11 @@ def statements(root: ModuleNode) -> tuple[list[Statement], list[Diagnostic]]:
                 continue
             if source.is_module != target.is_module:
                 diagnostics.append(
-                    error("Invalid moved addresses", 'The "from" and "to" addresses must either both refer to resources or both refer to modules.', moved.range)
+                    error(
+                        "Invalid moved addresses",
+                        'The "from" and "to" addresses must either both refer to resources or both refer to modules.',
+                        moved.range,
+                    )
                 )
                 continue
             found.append(Statement(module.path, source, target, moved.range))
@@ -121,7 +125,7 @@ def apply_moves(root: ModuleNode, prior: State) -> tuple[State, Mapping[Instance
                 "Terraform tried to adjust resource instance addresses in the prior state based on change information "
                 f"recorded in the configuration, but some adjustments did not succeed due to existing objects already at "
                 f"the intended addresses:{lines}\n\nTerraform has planned to destroy these objects. If Terraform's proposed "
-                "changes aren't appropriate, you must first resolve the conflicts using the \"terraform state\" subcommands "
+                'changes aren\'t appropriate, you must first resolve the conflicts using the "terraform state" subcommands '
                 "and then create a new plan.",
             )
         )
@@ -253,7 +257,7 @@ def _declared(root: ModuleNode, path: ModulePath, end: MoveEnd) -> Range | None:
     if end.has_key:
         kinds = resource.count is not None if isinstance(end.key, int) else resource.for_each is not None
         return None if not kinds else _key_declared(resource, end)
-    return resource.range if not resource.repeats or end.key is None and not resource.repeats else None
+    return resource.range if not resource.repeats or (end.key is None and not resource.repeats) else None
 
 
 def _key_declared(resource: object, end: MoveEnd) -> Range | None:

@@ -98,7 +98,11 @@ def _nested_block(nested: NestedBlock, prior: Value, config: Value) -> Value:
             return config if config.is_null else proposed_new(block, prior, config)
         case _:
             return _collection(
-                nested.nesting, prior, config, lambda p, c: proposed_new(block, p, c), lambda p, c: _block_fits(block, p, c)
+                nested.nesting,
+                prior,
+                config,
+                lambda p, c: proposed_new(block, p, c),
+                lambda p, c: _block_fits(block, p, c),
             )
 
 
@@ -112,9 +116,7 @@ def _nested_object(nested: NestedObject, prior: Value, config: Value) -> Value:
 
     if nested.nesting in (Nesting.SINGLE, Nesting.GROUP):
         return join(prior, config)
-    return _collection(
-        nested.nesting, prior, config, join, lambda p, c: _attributes_fit(nested.attributes, p, c)
-    )
+    return _collection(nested.nesting, prior, config, join, lambda p, c: _attributes_fit(nested.attributes, p, c))
 
 
 def _collection(nesting: Nesting, prior: Value, config: Value, join, fits) -> Value:  # type: ignore[no-untyped-def]

@@ -26,8 +26,8 @@ from terrarium.engine.state import TERRAFORM_VERSION, CheckResult
 from terrarium.language import type_expressions
 from terrarium.language.numbers import parse, to_text
 from terrarium.language.types import BOOL, NUMBER, STRING, List, Map, Set
-from terrarium.language.values import NULL, Path as ValuePath
-from terrarium.language.values import Unknown, Value, object_of, tuple_of
+from terrarium.language.values import NULL, Unknown, Value, object_of, tuple_of
+from terrarium.language.values import Path as ValuePath
 
 
 class BadPlan(Failure):
@@ -283,5 +283,11 @@ def load(path: Path) -> Saved:
     plan.prior, plan.previous = state_file.read(parts["tfstate"]), state_file.read(parts["tfstate-prev"])
     manifest = {key: Installed(key, source, folder, version) for key, source, folder, version in document["manifest"]}
     return Saved(
-        plan, document["files"], manifest, document["workspace"], document["lineage"], document["serial"], document["backend"]
+        plan,
+        document["files"],
+        manifest,
+        document["workspace"],
+        document["lineage"],
+        document["serial"],
+        document["backend"],
     )

@@ -45,11 +45,18 @@ def plan_document(plan: Plan, root: ModuleNode, plugins: Plugins) -> dict[str, A
             document["prior_state"] = prior
     document["configuration"] = ConfigJson(root, plugins).document()
     if plan.relevant:
-        document["relevant_attributes"] = [{"resource": r.resource, "attribute": path_json(r.path)} for r in plan.relevant]
+        document["relevant_attributes"] = [
+            {"resource": r.resource, "attribute": path_json(r.path)} for r in plan.relevant
+        ]
     checks = checks_json(plan.checks)
     if checks:
         document["checks"] = checks
-    document |= {"timestamp": plan.timestamp, "applyable": plan.applyable, "complete": not plan.errored and not plan.targets, "errored": plan.errored}
+    document |= {
+        "timestamp": plan.timestamp,
+        "applyable": plan.applyable,
+        "complete": not plan.errored and not plan.targets,
+        "errored": plan.errored,
+    }
     return document
 
 

@@ -95,9 +95,9 @@ def at_path(value: Value, path: Path) -> Value | None:
     """The part at a path; None when the value has no such part (or it can't be known)."""
     for step in path:
         data = value.data
-        if isinstance(data, dict) and step in data:
-            value = data[step]
-        elif isinstance(data, tuple) and isinstance(step, int) and step < len(data):
+        if (isinstance(data, dict) and step in data) or (
+            isinstance(data, tuple) and isinstance(step, int) and step < len(data)
+        ):
             value = data[step]
         elif isinstance(data, tuple) and isinstance(step, Value):
             found = next((e for e in data if e == step), None)
@@ -191,7 +191,7 @@ def plan_managed(
         return Decision(replacing, with_marks(again.planned), again.private, reason, paths, diagnostics)
     if same:
         # Only what is hidden differs: that is an update, so that the state learns of it.
-        if config_marks and set(config_marks) - set(sensitive_paths(prior)) or _unhidden(block, prior, config_marks):
+        if (config_marks and set(config_marks) - set(sensitive_paths(prior))) or _unhidden(block, prior, config_marks):
             return Decision(Action.UPDATE, with_marks(planned), result.private, diagnostics=diagnostics)
         return Decision(Action.NOOP, with_marks(planned), result.private, diagnostics=diagnostics)
     return Decision(Action.UPDATE, with_marks(planned), result.private, diagnostics=diagnostics)
@@ -233,7 +233,9 @@ def ignoring(prior: Value, config: Value, everything: bool, paths: Sequence[node
 
 def _kept(prior: Value, config: Value) -> Value:
     members = {
-        name: prior.data[name] if name in prior.data and config.data[name].data is not NULL or _is_set(prior, name) else v
+        name: prior.data[name]
+        if (name in prior.data and config.data[name].data is not NULL) or _is_set(prior, name)
+        else v
         for name, v in config.data.items()
     }
     return Value(config.type, members, config.marks)
@@ -251,7 +253,11 @@ def _ignored(prior: Value, config: Value, path: Path) -> Value:
     if isinstance(wanted, dict):
         if rest:
             if isinstance(before, dict) and step in before and step in wanted:
-                if wanted[step].data is NULL and isinstance(wanted[step].type, Map) and isinstance(before[step].data, dict):
+                if (
+                    wanted[step].data is NULL
+                    and isinstance(wanted[step].type, Map)
+                    and isinstance(before[step].data, dict)
+                ):
                     if rest[0] in before[step].data:
                         kept = Value(wanted[step].type, {rest[0]: before[step].data[rest[0]]})
                         return _with(config, step, kept)
@@ -276,4 +282,13 @@ def _with(value: Value, step: str, part: Value) -> Value:
     return Value(value.type, {k: data[k] for k in sorted(data)}, value.marks)
 
 
-__all__ = ["SENSITIVE", "Decision", "at_path", "changed_paths", "ignoring", "plan_managed", "schema_marks", "schema_sensitive"]
+__all__ = [
+    "SENSITIVE",
+    "Decision",
+    "at_path",
+    "changed_paths",
+    "ignoring",
+    "plan_managed",
+    "schema_marks",
+    "schema_sensitive",
+]

@@ -47,7 +47,9 @@ class PlanText:
         """One resource's difference, with its comment and header."""
         tree = tree or self.tree(change)
         style = Style(show_unchanged=change.importing is not None)
-        header = f'{"data" if change.address.mode == "data" else "resource"} "{change.address.type}" "{change.address.name}"'
+        header = (
+            f'{"data" if change.address.mode == "data" else "resource"} "{change.address.type}" "{change.address.name}"'
+        )
         symbol = SYMBOLS[change.action]
         return finish(f"{comment(change, drift)}{symbol} {header} {show(tree, 0, style)}", self.colour)
 
@@ -103,7 +105,9 @@ class PlanText:
         if plan.mode is Mode.REFRESH_ONLY:
             if found_drift:
                 return
-            self.put("\n[reset][bold][green]No changes.[reset][bold] Your infrastructure still matches the configuration.[reset]\n\n")
+            self.put(
+                "\n[reset][bold][green]No changes.[reset][bold] Your infrastructure still matches the configuration.[reset]\n\n"
+            )
             self.words(
                 "Terraform has checked that the real remote objects still match the result of your most recent changes, and "
                 "found no differences."
@@ -118,7 +122,9 @@ class PlanText:
                 "Terraform."
             )
             return
-        self.put("\n[reset][bold][green]No changes.[reset][bold] Your infrastructure matches the configuration.[reset]\n\n")
+        self.put(
+            "\n[reset][bold][green]No changes.[reset][bold] Your infrastructure matches the configuration.[reset]\n\n"
+        )
         if found_drift:
             if plan.applyable:
                 self.words(
@@ -158,7 +164,7 @@ class PlanText:
         self._out.append("\n")
         self._out.append(
             wrap(
-                "Terraform detected the following changes made outside of Terraform since the last \"terraform apply\" which "
+                'Terraform detected the following changes made outside of Terraform since the last "terraform apply" which '
                 "may have affected this plan:\n",
                 self.width - 1,
             )
@@ -265,7 +271,9 @@ def comment(change: ResourceChange, drift: bool) -> str:
         case Action.UPDATE:
             lines = [f"[bold]  # {address}[reset] {'has changed' if drift else 'will be updated in-place'}"]
         case Action.REPLACE | Action.CREATE_REPLACE:
-            lines = [_REPLACE_REASONS.get(reason, "[bold]  # {}[reset] must be [bold][red]replaced[reset]").format(address)]
+            lines = [
+                _REPLACE_REASONS.get(reason, "[bold]  # {}[reset] must be [bold][red]replaced[reset]").format(address)
+            ]
         case Action.FORGET:
             lines = [
                 f"[bold] # {address}[reset] will no longer be managed by Terraform, but [bold][red]will not be destroyed[reset]",

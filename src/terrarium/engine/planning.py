@@ -32,7 +32,7 @@ from terrarium.engine.addresses import (
 from terrarium.engine.checks import FAIL, PASS, evaluate_rule
 from terrarium.engine.config_graph import Builder, Node, node_of, provider_node, resource_node
 from terrarium.engine.configuration import Resource
-from terrarium.engine.evaluation import SINGLE, Keys, Repetition
+from terrarium.engine.evaluation import SINGLE, Keys
 from terrarium.engine.expansion import expand
 from terrarium.engine.graph import Graph
 from terrarium.engine.imports import evaluate_import, static_target
@@ -123,7 +123,12 @@ class PlanWalk(Walk):
         address = AbsResource(module, node.mode, node.type, node.name)
         for expression in (resource.count, resource.for_each):
             for reference in self.evaluator.references(expression) if expression is not None else ():
-                if (reference.kind, reference.mode, reference.type, reference.name) == ("resource", node.mode, node.type, node.name):
+                if (reference.kind, reference.mode, reference.type, reference.name) == (
+                    "resource",
+                    node.mode,
+                    node.type,
+                    node.name,
+                ):
                     return [self_reference(node.resource, reference)]
         keys, diagnostics = expand(self.evaluator, module, resource)
         if has_errors(diagnostics):
@@ -148,15 +153,17 @@ class PlanWalk(Walk):
         if existing is not None:
             for key in list(existing.instances):
                 if key not in keys.keys:
-                    diagnostics += self.plan_orphan(address.instance(key), _orphan_reason(keys, key, existing.instances))
+                    diagnostics += self.plan_orphan(address.instance(key), _orphan_reason(keys, key))
                 for deposed in existing.instances[key].deposed:
                     diagnostics += self.plan_deposed(address.instance(key), deposed)
         return diagnostics
 
     def refreshes(self, address: Instance) -> bool:
         """Whether the object is to be read anew: while destroying targets, only those and what they depend on."""
-        return self.options.mode is not Mode.DESTROY or not self.refreshable or any(
-            is_within(address, t) for t in self.refreshable
+        return (
+            self.options.mode is not Mode.DESTROY
+            or not self.refreshable
+            or any(is_within(address, t) for t in self.refreshable)
         )
 
     def skip(self, task: Task) -> None:
@@ -172,13 +179,19 @@ class PlanWalk(Walk):
         if held._value is not None:
             return held, held.value(type), []
         if held.schema_version > task.schema.version:
-            return held, None, [
-                error(
-                    "Resource instance managed by newer provider version",
-                    f"The current state of {task.address} was created by a newer provider version than is currently "
-                    "selected. Upgrade the " + task.config.source.rpartition("/")[2] + " provider to work with this state.",
-                )
-            ]
+            return (
+                held,
+                None,
+                [
+                    error(
+                        "Resource instance managed by newer provider version",
+                        f"The current state of {task.address} was created by a newer provider version than is currently "
+                        "selected. Upgrade the "
+                        + task.config.source.rpartition("/")[2]
+                        + " provider to work with this state.",
+                    )
+                ],
+            )
         if held.schema_version == task.schema.version:
             try:
                 return held, held.value(type), []
@@ -191,14 +204,18 @@ class PlanWalk(Walk):
         upgraded = replace(held, schema_version=task.schema.version, attributes=None, _value=result.value, _type=type)
         return upgraded, upgraded.value(type), diagnostics
 
-    def refresh(self, task: Task, held: StateObject, value: Value, deposed: str = "") -> tuple[StateObject | None, Value, Diagnostics]:
+    def refresh(
+        self, task: Task, held: StateObject, value: Value, deposed: str = ""
+    ) -> tuple[StateObject | None, Value, Diagnostics]:
         """Reads the object anew; None when it is gone."""
         type = self.plugins.decoder.type(task.schema.block)
         plain = value.unmarked_deep()
         events, id = self.session.events, object_id(value)
         events.refresh_start(task.address, id, deposed)
         result = task.provider.read(task.address.type, plain, held.private)
-        diagnostics = [located(d, task.resource.body if task.resource else None, str(task.address)) for d in result.diagnostics]
+        diagnostics = [
+            located(d, task.resource.body if task.resource else None, str(task.address)) for d in result.diagnostics
+        ]
         if has_errors(diagnostics):
             return held, value, diagnostics
         if result.value.is_null:
@@ -508,7 +525,10 @@ class PlanWalk(Walk):
     def _pending_behind(self, node: Node) -> bool:
         if not self.pending:
             return False
-        return any(n.kind == "resource" and n.mode == MANAGED and n.resource in self.pending for n in self.graph.ancestors([node]))
+        return any(
+            n.kind == "resource" and n.mode == MANAGED and n.resource in self.pending
+            for n in self.graph.ancestors([node])
+        )
 
     graph: Graph[Node]
 
@@ -532,7 +552,8 @@ class PlanWalk(Walk):
                 return None, [missing_provider(config.source)]
             module = self.root.find(config.path)
             declared = module is not None and any(
-                a == config.alias and module.module.provider_source(n) == config.source for n, a in module.module.providers
+                a == config.alias and module.module.provider_source(n) == config.source
+                for n, a in module.module.providers
             )
             if (config.alias or config.path) and not declared:
                 return None, [provider_gone(address, config)]
@@ -544,7 +565,9 @@ class PlanWalk(Walk):
         if schema is None:
             return None, [
                 error(
-                    "No schema available for resource type" if address.mode == MANAGED else "No schema available for data source",
+                    "No schema available for resource type"
+                    if address.mode == MANAGED
+                    else "No schema available for data source",
                     f"The provider {config.source} no longer has the type {address.type}, which the state has for {address}.",
                 )
             ]
@@ -583,7 +606,9 @@ class PlanWalk(Walk):
         address = task.address
         type = self.plugins.decoder.type(task.schema.block)
         if task.resource is not None and task.resource.prevent_destroy and not deposed:
-            return [destroy_prevented(address, task.resource)]
+            # Each object is destroyed for itself: the others are planned all the same.
+            self.say([destroy_prevented(address, task.resource)])
+            return []
         action = Action.DELETE
         if not deposed and reason and self.removed_without_destroy(address):
             action = Action.FORGET
@@ -666,7 +691,7 @@ class PlanWalk(Walk):
         return "delete_because_no_resource_config"
 
 
-def _orphan_reason(keys: Keys, key: object, existing: Mapping[object, object]) -> str:
+def _orphan_reason(keys: Keys, key: object) -> str:
     match keys.kind:
         case "single":
             return "delete_because_wrong_repetition"
@@ -701,9 +726,9 @@ def destroy_prevented(address: Instance, resource: Resource) -> Diagnostic:
 def nothing_to_import(task: Task) -> Diagnostic:
     return error(
         "Cannot import non-existent remote object",
-        f"While attempting to import an existing object to \"{task.address}\", the provider detected that no object exists "
+        f'While attempting to import an existing object to "{task.address}", the provider detected that no object exists '
         "with the given id. Only pre-existing objects can be imported; check that the id is correct and that it is "
-        "associated with the provider's configured region or endpoint, or use \"terraform apply\" to create a new remote "
+        'associated with the provider\'s configured region or endpoint, or use "terraform apply" to create a new remote '
         "object for this resource.",
     )
 
@@ -762,8 +787,8 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
 def finish(plan: Plan, walk: PlanWalk, previous: State) -> None:
     """Gathers what the walk found into the plan."""
     plan.errored = has_errors(walk.diagnostics)
-    plan.aborted = plan.errored and plan.mode is Mode.DESTROY
     plan.changes = sorted(walk.changes.values(), key=lambda c: (c.address.order, c.deposed))
+    plan.aborted = plan.errored and plan.mode is Mode.DESTROY and not plan.changes
     plan.prior = walk.refreshed
     plan.outputs = output_changes(walk, plan)
     if plan.mode is not Mode.DESTROY:
@@ -849,7 +874,11 @@ def drift(walk: PlanWalk) -> list[ResourceChange]:
         action = Action.DELETE if now is None else Action.NOOP if same else Action.UPDATE
         if action is Action.NOOP and moved is None:
             continue
-        found.append(ResourceChange(address, provider, config.source, action, before, after, moved, schema_version=schema.version))
+        found.append(
+            ResourceChange(
+                address, provider, config.source, action, before, after, moved, schema_version=schema.version
+            )
+        )
     return sorted(found, key=lambda c: c.address.order)
 
 
@@ -912,4 +941,4 @@ def targeting_warning() -> Diagnostic:
     )
 
 
-__all__ = ["EPHEMERAL", "Options", "PlanWalk", "SINGLE", "cycle_errors", "evaluate", "make_plan"]
+__all__ = ["EPHEMERAL", "SINGLE", "Options", "PlanWalk", "cycle_errors", "evaluate", "make_plan"]

@@ -46,11 +46,31 @@ SCHEMAS: dict[str, Block] = {
         }
     ),
 }
-_CONNECTION_TEXT = (
-    "type user password port timeout script_path target_platform private_key certificate host_key agent_identity "
-    "proxy_scheme proxy_host proxy_user_name proxy_user_password bastion_host bastion_host_key bastion_port bastion_user "
-    "bastion_password bastion_private_key bastion_certificate cacert"
-).split()
+_CONNECTION_TEXT = [
+    "type",
+    "user",
+    "password",
+    "port",
+    "timeout",
+    "script_path",
+    "target_platform",
+    "private_key",
+    "certificate",
+    "host_key",
+    "agent_identity",
+    "proxy_scheme",
+    "proxy_host",
+    "proxy_user_name",
+    "proxy_user_password",
+    "bastion_host",
+    "bastion_host_key",
+    "bastion_port",
+    "bastion_user",
+    "bastion_password",
+    "bastion_private_key",
+    "bastion_certificate",
+    "cacert",
+]
 CONNECTION = Block(
     attributes={
         "host": Attribute(STRING, required=True),
@@ -92,7 +112,11 @@ def _run(
 ) -> list[Diagnostic]:
     schema = SCHEMAS.get(provisioner.type)
     if schema is None:
-        return [error("Failed to instantiate provisioner", f'There is no provisioner "{provisioner.type}".', provisioner.range)]
+        return [
+            error(
+                "Failed to instantiate provisioner", f'There is no provisioner "{provisioner.type}".', provisioner.range
+            )
+        ]
     config, diagnostics = walk.decode(schema, provisioner.body, address.module, repetition, value)
     if has_errors(diagnostics):
         return diagnostics
@@ -127,7 +151,9 @@ def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-u
     data = config.data
     command = data["command"].data
     if not isinstance(command, str) or not command:
-        return error("Invalid local-exec provisioner command", "The local-exec provisioner command must be a non-empty string.")
+        return error(
+            "Invalid local-exec provisioner command", "The local-exec provisioner command must be a non-empty string."
+        )
     interpreter = [v.data for v in data["interpreter"]] if not data["interpreter"].is_null else ["/bin/sh", "-c"]
     environment = dict(os.environ)
     if not data["environment"].is_null:
@@ -135,7 +161,11 @@ def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-u
     folder = None if data["working_dir"].is_null else data["working_dir"].data
     arguments = [*interpreter, command]
     quiet = data["quiet"].data is True
-    shown = "local-exec: Executing: Suppressed by quiet=true" if quiet else "Executing: [" + " ".join(f'"{a}"' for a in map(_go_quoted, arguments)) + "]"
+    shown = (
+        "local-exec: Executing: Suppressed by quiet=true"
+        if quiet
+        else "Executing: [" + " ".join(f'"{a}"' for a in map(_go_quoted, arguments)) + "]"
+    )
     output(shown)
     try:
         process = subprocess.Popen(

@@ -69,7 +69,15 @@ def plain_key(value: Value) -> Key:
     return int(data) if isinstance(data, int) else None
 
 
-_SINGLE = {"var": "var", "local": "local", "count": "count", "each": "each", "path": "path", "terraform": "terraform", "run": "run"}
+_SINGLE = {
+    "var": "var",
+    "local": "local",
+    "count": "count",
+    "each": "each",
+    "path": "path",
+    "terraform": "terraform",
+    "run": "run",
+}
 _TRAVERSAL_NEEDS = 'The "{}" object cannot be accessed directly. Instead, access one of its attributes.'
 _NO_INDEX = 'The "{}" object does not support this operation.'
 
@@ -81,7 +89,11 @@ def parse(traversal: nodes.Traversal) -> Reference | Diagnostic:
     if root == "self":
         return Reference("self", "", traversal, rest=steps, end=traversal.root_end)
     if root in ("template", "lazy", "arg"):
-        return error("Reserved symbol name", f'The symbol name "{root}" is reserved for use in a future Terraform version. If you are using a provider that already uses this as a resource type name, add the prefix "resource." to force interpretation as a resource type name.', source.range(traversal.start, traversal.root_end))
+        return error(
+            "Reserved symbol name",
+            f'The symbol name "{root}" is reserved for use in a future Terraform version. If you are using a provider that already uses this as a resource type name, add the prefix "resource." to force interpretation as a resource type name.',
+            source.range(traversal.start, traversal.root_end),
+        )
     if root in _SINGLE or root == "module":
         if not steps:
             return error("Invalid reference", _TRAVERSAL_NEEDS.format(root), traversal.range)
@@ -96,7 +108,16 @@ def parse(traversal: nodes.Traversal) -> Reference | Diagnostic:
             key, has_key, end = plain_key(rest[0].key), True, rest[0].end
             rest = rest[1:]
         if rest and isinstance(rest[0], nodes.Attr):
-            return Reference("module", first.name, traversal, key=key, has_key=has_key, output=rest[0].name, rest=rest[1:], end=rest[0].end)
+            return Reference(
+                "module",
+                first.name,
+                traversal,
+                key=key,
+                has_key=has_key,
+                output=rest[0].name,
+                rest=rest[1:],
+                end=rest[0].end,
+            )
         return Reference("module", first.name, traversal, key=key, has_key=has_key, rest=rest, end=end)
     mode = MANAGED
     names: list[nodes.Attr] = []
@@ -112,7 +133,11 @@ def parse(traversal: nodes.Traversal) -> Reference | Diagnostic:
                 traversal.range,
             )
         if not isinstance(steps[0], nodes.Attr):
-            return error("Invalid reference", f'The "{root}" object does not support this operation.', source.range(steps[0].start, steps[0].end))
+            return error(
+                "Invalid reference",
+                f'The "{root}" object does not support this operation.',
+                source.range(steps[0].start, steps[0].end),
+            )
         type = steps[0].name
         rest = steps[1:]
     if not rest:
@@ -122,7 +147,11 @@ def parse(traversal: nodes.Traversal) -> Reference | Diagnostic:
             traversal.range,
         )
     if not isinstance(rest[0], nodes.Attr):
-        return error("Invalid reference", "A reference to a resource type must be followed by at least one attribute access, specifying the resource name.", source.range(rest[0].start, rest[0].end))
+        return error(
+            "Invalid reference",
+            "A reference to a resource type must be followed by at least one attribute access, specifying the resource name.",
+            source.range(rest[0].start, rest[0].end),
+        )
     names.append(rest[0])
     end = rest[0].end
     rest = rest[1:]
@@ -168,13 +197,20 @@ def module_and_resource(traversal: nodes.Traversal, keys: bool = True) -> MoveEn
     while at < len(parts) and parts[at] == "module":
         name = parts[at + 1] if at + 1 < len(parts) else None
         if not isinstance(name, str):
-            return error("Invalid address operator", 'Prefix "module." must be followed by a module name.', traversal.range)
+            return error(
+                "Invalid address operator", 'Prefix "module." must be followed by a module name.', traversal.range
+            )
         at += 2
         key: Key = None
         if at < len(parts) and isinstance(index := parts[at], nodes.Index):
             key = plain_key(index.key)
             if not keys:
-                return _no_keys(traversal, index, "Module instance keys not allowed", 'Module address must be a module (e.g. "module.foo"), not a module instance (e.g. "module.foo[1]").')
+                return _no_keys(
+                    traversal,
+                    index,
+                    "Module instance keys not allowed",
+                    'Module address must be a module (e.g. "module.foo"), not a module instance (e.g. "module.foo[1]").',
+                )
             at += 1
         module.append((name, key))
     if at == len(parts):
@@ -186,14 +222,21 @@ def module_and_resource(traversal: nodes.Traversal, keys: bool = True) -> MoveEn
     type = parts[at] if at < len(parts) else None
     name = parts[at + 1] if at + 1 < len(parts) else None
     if not isinstance(type, str) or not isinstance(name, str):
-        return error("Invalid address", "Resource specification must include a resource type and name.", traversal.range)
+        return error(
+            "Invalid address", "Resource specification must include a resource type and name.", traversal.range
+        )
     rest = parts[at + 2 :]
     if not rest:
         return MoveEnd(tuple(module), mode, type, name)
     if len(rest) > 1 or not isinstance(rest[0], nodes.Index):
         return error("Invalid address", "Unexpected extra operators after address.", traversal.range)
     if not keys:
-        return _no_keys(traversal, rest[0], "Resource instance keys not allowed", 'Resource address must be a resource (e.g. "test_instance.foo"), not a resource instance (e.g. "test_instance.foo[1]").')
+        return _no_keys(
+            traversal,
+            rest[0],
+            "Resource instance keys not allowed",
+            'Resource address must be a resource (e.g. "test_instance.foo"), not a resource instance (e.g. "test_instance.foo[1]").',
+        )
     return MoveEnd(tuple(module), mode, type, name, plain_key(rest[0].key), True)
 
 

@@ -21,7 +21,9 @@ from terrarium.language.values import Path
 _Found = tuple[ModuleInstance, Reference, Resource | None]
 
 
-def _in(module: ModuleInstance, traversals: Iterable[nodes.Traversal], inside: Resource | None = None) -> Iterator[_Found]:
+def _in(
+    module: ModuleInstance, traversals: Iterable[nodes.Traversal], inside: Resource | None = None
+) -> Iterator[_Found]:
     for traversal in traversals:
         reference = parse(traversal)
         if isinstance(reference, Reference):
@@ -125,6 +127,8 @@ def _narrowed(resource: Resource, reference: Reference) -> list[nodes.Traversal]
         return list(references(attribute.expression))
     found: list[nodes.Traversal] = []
     for block in resource.body.blocks:
-        if block.type == first.name or (block.type == "dynamic" and block.labels and block.labels[0].text == first.name):
+        if block.type == first.name or (
+            block.type == "dynamic" and block.labels and block.labels[0].text == first.name
+        ):
             found += body_references(block.body)
     return found

@@ -72,7 +72,7 @@ def functions_json(functions: Mapping[str, Any]) -> dict[str, Any]:
 
 def _signature(function: Any) -> dict[str, Any]:
     row: dict[str, Any] = {"description": getattr(function, "description", "") or ""}
-    returns = getattr(function, "returns", None)
+    returns: Any = getattr(function, "returns", None)
     row["return_type"] = to_json(returns) if hasattr(returns, "friendly") else "dynamic"
     parameters = [_parameter(p) for p in function.parameters]
     if parameters:

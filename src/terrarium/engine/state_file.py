@@ -20,7 +20,15 @@ from terrarium.engine.addresses import (
     parse_config_resource,
     parse_module,
 )
-from terrarium.engine.state import TERRAFORM_VERSION, CheckResult, InstanceState, OutputState, ResourceState, State, StateObject
+from terrarium.engine.state import (
+    TERRAFORM_VERSION,
+    CheckResult,
+    InstanceState,
+    OutputState,
+    ResourceState,
+    State,
+    StateObject,
+)
 from terrarium.language.json_values import from_json, to_json
 from terrarium.language.type_expressions import from_json as type_from_json
 from terrarium.language.type_expressions import to_json as type_to_json
@@ -44,11 +52,19 @@ def read(data: bytes) -> State:
         raise BadState("Unsupported state file format: The state file could not be parsed as JSON: not an object.")
     version = document.get("version")
     if version is None:
-        raise BadState('Unsupported state file format: The state file does not have a "version" attribute, which is required to identify the format version.')
+        raise BadState(
+            'Unsupported state file format: The state file does not have a "version" attribute, which is required to identify the format version.'
+        )
     reader = _READERS.get(version)
     if reader is None:
-        newest = "is not a supported version" if not isinstance(version, int) or version < 4 else "was created by a newer version"
-        raise BadState(f"Unsupported state file format: The state file uses format version {version}, which {newest} of Terraform.")
+        newest = (
+            "is not a supported version"
+            if not isinstance(version, int) or version < 4
+            else "was created by a newer version"
+        )
+        raise BadState(
+            f"Unsupported state file format: The state file uses format version {version}, which {newest} of Terraform."
+        )
     try:
         return reader(document)
     except (KeyError, TypeError, ValueError, AttributeError, AddressError) as problem:
@@ -114,7 +130,7 @@ def _path(steps: list[Mapping[str, Any]]) -> Path:
     return tuple(found)
 
 
-def _path_json(path: Path, value: Mapping[str, Any] | list[Any] | None) -> list[dict[str, Any]]:
+def _path_json(path: Path, value: Value | None) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for depth, step in enumerate(path):
         if isinstance(step, str) and depth == 0:
@@ -122,9 +138,16 @@ def _path_json(path: Path, value: Mapping[str, Any] | list[Any] | None) -> list[
         elif isinstance(step, int):
             steps.append({"type": "index", "value": {"value": step, "type": "number"}})
         elif isinstance(step, Value):
-            steps.append({"type": "index", "value": {"value": to_json(step, step.type), "type": type_to_json(step.type)}})
+            steps.append(
+                {"type": "index", "value": {"value": to_json(step, step.type), "type": type_to_json(step.type)}}
+            )
         else:
-            steps.append({"type": "get_attr" if _is_attribute(value, path[:depth]) else "index", "value": step if _is_attribute(value, path[:depth]) else {"value": step, "type": "string"}})
+            steps.append(
+                {
+                    "type": "get_attr" if _is_attribute(value, path[:depth]) else "index",
+                    "value": step if _is_attribute(value, path[:depth]) else {"value": step, "type": "string"},
+                }
+            )
     return steps
 
 
@@ -174,7 +197,8 @@ def document(state: State) -> dict[str, Any]:
                 "config_addr": c.address,
                 "status": c.status,
                 "objects": [
-                    {"object_addr": address, "status": status} | ({"failure_messages": list(messages)} if messages else {})
+                    {"object_addr": address, "status": status}
+                    | ({"failure_messages": list(messages)} if messages else {})
                     for address, status, messages in c.objects
                 ]
                 or None,
@@ -277,7 +301,11 @@ def _read_3(document: Mapping[str, Any]) -> State:
 
 
 def _old_provider(text: str) -> str:
-    *modules, name = text.split(".") if "provider." not in text else [*text.partition("provider.")[0].split("."), text.partition("provider.")[2]]
+    *modules, name = (
+        text.split(".")
+        if "provider." not in text
+        else [*text.partition("provider.")[0].split("."), text.partition("provider.")[2]]
+    )
     base, _, alias = name.partition(".")
     prefix = ".".join(m for m in modules if m)
     return (f"{prefix}." if prefix else "") + f'provider["{default_source(base)}"]' + (f".{alias}" if alias else "")
@@ -344,4 +372,4 @@ def _folded(tree: Any) -> Any:
 
 
 _READERS: dict[object, Callable[[Mapping[str, Any]], State]] = {3: _read_3, 4: _read_4}
-__all__ = ["BadState", "NUMBER", "document", "dumps", "entry_json", "object_from_entry", "read", "unflattened", "write"]
+__all__ = ["NUMBER", "BadState", "document", "dumps", "entry_json", "object_from_entry", "read", "unflattened", "write"]

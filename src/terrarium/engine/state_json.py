@@ -26,7 +26,10 @@ def state_document(state: State, plugins: Plugins) -> dict[str, Any]:
     """The whole state; without a state only the format's version."""
     if state.empty:
         return {"format_version": "1.0"}
-    document: dict[str, Any] = {"format_version": "1.0", "terraform_version": state.terraform_version or TERRAFORM_VERSION}
+    document: dict[str, Any] = {
+        "format_version": "1.0",
+        "terraform_version": state.terraform_version or TERRAFORM_VERSION,
+    }
     values = state_values(state, plugins)
     if values:
         document["values"] = values
@@ -49,7 +52,7 @@ def state_values(state: State, plugins: Plugins) -> dict[str, Any]:
         resource = state.resources[address.resource]
         instance = resource.instances[address.key]
         objects = [("", instance.current)] if instance.current is not None else []
-        objects += list(instance.deposed.items())  # type: ignore[arg-type]
+        objects += list(instance.deposed.items())
         for deposed, held in objects:
             assert held is not None
             rows.append((address.module, _object(address, resource.provider, held, deposed, plugins)))

@@ -15,8 +15,8 @@ import json
 import os
 import socket
 import uuid
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,9 @@ class StateLocked(Failure):
 class LocalStore:
     """One state file: `path` is read and written, `backup` gets what was there before ("-" for none)."""
 
-    def __init__(self, path: Path, backup: Path | None = None, read_path: Path | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, path: Path, backup: Path | None = None, read_path: Path | None = None, clock: Clock | None = None
+    ) -> None:
         self.path = path
         self.read_path = read_path or path
         self.backup = backup

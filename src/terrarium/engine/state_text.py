@@ -57,7 +57,9 @@ class StateText:
             for name in sorted(state.outputs):
                 output = state.outputs[name]
                 tree = known(output.value)
-                change = Change(tree, tree, before_sensitive=output.sensitive, after_sensitive=output.sensitive, modern=True)
+                change = Change(
+                    tree, tree, before_sensitive=output.sensitive, after_sensitive=output.sensitive, modern=True
+                )
                 node = compare_type(change, output.value.type)
                 text += f"{name} = {finish(show(node, 0, _STYLE), self.colour)}\n"
         return text

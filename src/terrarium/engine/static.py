@@ -61,9 +61,7 @@ def _traversal_from_text(expression: nodes.Expression, text: str) -> nodes.Trave
     if diagnostics or inner is None:
         return None
     # The steps keep their own text, but point to the string as a whole.
-    return nodes.Traversal(
-        expression.source, expression.start, expression.end, inner.root, expression.end, inner.steps
-    )
+    return nodes.Traversal(expression.source, expression.start, expression.end, inner.root, expression.end, inner.steps)
 
 
 def unquoted_json(expression: nodes.Expression) -> nodes.Expression:
@@ -146,7 +144,12 @@ def constant_of(expression: nodes.Expression, type: Primitive) -> tuple[object, 
     except ConversionError as problem:
         return None, [
             *diagnostics,
-            error("Unsuitable value type", f"Unsuitable value: {problem.message}", start_range(expression), expression.range),
+            error(
+                "Unsuitable value type",
+                f"Unsuitable value: {problem.message}",
+                start_range(expression),
+                expression.range,
+            ),
         ]
     if converted.data is NULL:
         return None, [

@@ -71,7 +71,14 @@ class ReferenceCheck:
             node = Node("local", path, name)
             for reference in references(local.expression):
                 if reference.root == "local" and reference.steps and getattr(reference.steps[0], "name", "") == name:
-                    self._bad(node, error("Self-referencing local value", f"Local value local.{name} cannot use its own result as part of its expression.", reference.range))
+                    self._bad(
+                        node,
+                        error(
+                            "Self-referencing local value",
+                            f"Local value local.{name} cannot use its own result as part of its expression.",
+                            reference.range,
+                        ),
+                    )
             self._check(module, references(local.expression), _Place(node))
         for name, output in content.outputs.items():
             place = _Place(Node("output", path, name))
@@ -111,7 +118,14 @@ class ReferenceCheck:
             if isinstance(reference, Reference) and reference.kind in ("resource", "module", "var", "local"):
                 rest = reference.rest if reference.kind == "resource" else ()
                 if rest:
-                    self._bad(place.node, error("Invalid depends_on reference", "References in depends_on must be to a whole object (resource, etc), not to an attribute of an object.", traversal.range))
+                    self._bad(
+                        place.node,
+                        error(
+                            "Invalid depends_on reference",
+                            "References in depends_on must be to a whole object (resource, etc), not to an attribute of an object.",
+                            traversal.range,
+                        ),
+                    )
                     continue
             self._check(module, [traversal], place)
 
@@ -162,8 +176,16 @@ class ReferenceCheck:
 
     def _undeclared_variable(self, module: ModuleNode, name: str, at: Range) -> Diagnostic:
         near = nearest(name, sorted(module.module.variables)) if name else ""
-        hint = f' Did you mean "{near}"?' if near else f' This variable can be declared with a variable "{name}" {{}} block.'
-        return error("Reference to undeclared input variable", f'An input variable with the name "{name}" has not been declared.{hint}', at)
+        hint = (
+            f' Did you mean "{near}"?'
+            if near
+            else f' This variable can be declared with a variable "{name}" {{}} block.'
+        )
+        return error(
+            "Reference to undeclared input variable",
+            f'An input variable with the name "{name}" has not been declared.{hint}',
+            at,
+        )
 
     def _problem(self, module: ModuleNode, reference: Reference, place: _Place) -> Diagnostic | None:
         content, name, at = module.module, reference.name, reference.range
@@ -175,7 +197,11 @@ class ReferenceCheck:
                 if name not in content.locals:
                     near = nearest(name, sorted(content.locals))
                     hint = f' Did you mean "{near}"?' if near else ""
-                    return error("Reference to undeclared local value", f'A local value with the name "{name}" has not been declared.{hint}', at)
+                    return error(
+                        "Reference to undeclared local value",
+                        f'A local value with the name "{name}" has not been declared.{hint}',
+                        at,
+                    )
             case "module":
                 return self._module_problem(module, reference)
             case "resource":
@@ -184,17 +210,29 @@ class ReferenceCheck:
                 if name != "index":
                     return error('Invalid "count" attribute', _COUNT.format(name), at)
                 if not place.count:
-                    return error('Reference to "count" in non-counted context', 'The "count" object can only be used in "module", "resource", and "data" blocks, and only when the "count" argument is set.', at)
+                    return error(
+                        'Reference to "count" in non-counted context',
+                        'The "count" object can only be used in "module", "resource", and "data" blocks, and only when the "count" argument is set.',
+                        at,
+                    )
             case "each":
                 if name not in ("key", "value"):
                     return error('Invalid "each" attribute', _EACH.format(name), at)
                 if not place.each:
-                    return error('Reference to "each" in context without for_each', 'The "each" object can be used only in "module" or "resource" blocks, and only when the "for_each" argument is set.', at)
+                    return error(
+                        'Reference to "each" in context without for_each',
+                        'The "each" object can be used only in "module" or "resource" blocks, and only when the "for_each" argument is set.',
+                        at,
+                    )
             case "path":
                 if name not in ("module", "root", "cwd"):
                     near = nearest(name, ("module", "root", "cwd"))
                     hint = f' Did you mean "{near}"?' if near else ""
-                    return error('Invalid "path" attribute', f'The "path" object does not have an attribute named "{name}".{hint}', at)
+                    return error(
+                        'Invalid "path" attribute',
+                        f'The "path" object does not have an attribute named "{name}".{hint}',
+                        at,
+                    )
             case "terraform":
                 if name == "env":
                     return error('Invalid "terraform" attribute', _ENV, at)
@@ -202,7 +240,11 @@ class ReferenceCheck:
                     return error('Invalid "terraform" attribute', _TERRAFORM.format(name), at)
             case "self":
                 if not place.self_ok:
-                    return error('Invalid "self" reference', 'The "self" object is not available in this context. This object can be used only in resource provisioner, connection, and postcondition blocks.', at)
+                    return error(
+                        'Invalid "self" reference',
+                        'The "self" object is not available in this context. This object can be used only in resource provisioner, connection, and postcondition blocks.',
+                        at,
+                    )
             case _:
                 return None
         return None
@@ -212,7 +254,11 @@ class ReferenceCheck:
         if call is None:
             near = nearest(reference.name, sorted(module.module.calls))
             hint = f' Did you mean "{near}"?' if near else ""
-            return error("Reference to undeclared module", f'No module call named "{reference.name}" is declared in {_where(module)}.{hint}', reference.range)
+            return error(
+                "Reference to undeclared module",
+                f'No module call named "{reference.name}" is declared in {_where(module)}.{hint}',
+                reference.range,
+            )
         child = module.children.get(reference.name)
         if child is None or not reference.output:
             return None
@@ -222,12 +268,20 @@ class ReferenceCheck:
         repeats = call.count is not None or call.for_each is not None
         if repeats and not reference.has_key:
             if call.count is not None:
-                return error("Unsupported attribute", f"Can't access attributes on a list of objects. Did you mean to access attribute \"{reference.output}\" for a specific element of the list, or across all elements of the list?", at)
-            return error("Unsupported attribute", f'This object does not have an attribute named "{reference.output}".', at)
+                return error(
+                    "Unsupported attribute",
+                    f'Can\'t access attributes on a list of objects. Did you mean to access attribute "{reference.output}" for a specific element of the list, or across all elements of the list?',
+                    at,
+                )
+            return error(
+                "Unsupported attribute", f'This object does not have an attribute named "{reference.output}".', at
+            )
         if reference.output not in child.module.outputs:
             near = nearest(reference.output, sorted(child.module.outputs))
             hint = f' Did you mean "{near}"?' if near else ""
-            return error("Unsupported attribute", f'This object does not have an attribute named "{reference.output}".{hint}', at)
+            return error(
+                "Unsupported attribute", f'This object does not have an attribute named "{reference.output}".{hint}', at
+            )
         return None
 
     def _resource_problem(self, module: ModuleNode, reference: Reference, place: _Place) -> Diagnostic | None:
@@ -241,14 +295,36 @@ class ReferenceCheck:
             if reference.mode == MANAGED and (DATA, reference.type, reference.name) in content.resources:
                 hint = f"\n\nDid you mean the data resource data.{reference.type}.{reference.name}?"
             article = "An" if what == "ephemeral" else "A"
-            return error("Reference to undeclared resource", f'{article} {what} resource "{reference.type}" "{reference.name}" has not been declared in {_where(module)}.{hint}', at)
+            return error(
+                "Reference to undeclared resource",
+                f'{article} {what} resource "{reference.type}" "{reference.name}" has not been declared in {_where(module)}.{hint}',
+                at,
+            )
         if resource.check and resource.check != place.check:
-            return error("Reference to scoped resource", f'The referenced data resource "{reference.type}" "{reference.name}" is not available from this context.', at)
-        if resource.repeats and not reference.has_key and reference.rest and isinstance(reference.rest[0], nodes.Attr) and not _is_splat(reference):
+            return error(
+                "Reference to scoped resource",
+                f'The referenced data resource "{reference.type}" "{reference.name}" is not available from this context.',
+                at,
+            )
+        if (
+            resource.repeats
+            and not reference.has_key
+            and reference.rest
+            and isinstance(reference.rest[0], nodes.Attr)
+            and not _is_splat(reference)
+        ):
             argument, key_text = ("count", "count.index") if resource.count is not None else ("for_each", "each.key")
-            return error("Missing resource instance key", f'Because {resource.local} has "{argument}" set, its attributes must be accessed on specific instances.\n\nFor example, to correlate with indices of a referring resource, use:\n    {resource.local}[{key_text}]', at)
+            return error(
+                "Missing resource instance key",
+                f'Because {resource.local} has "{argument}" set, its attributes must be accessed on specific instances.\n\nFor example, to correlate with indices of a referring resource, use:\n    {resource.local}[{key_text}]',
+                at,
+            )
         if not resource.repeats and reference.has_key:
-            return error("Unexpected resource instance key", f'Because {resource.local} does not have "count" or "for_each" set, references to it must not include an index key. Remove the bracketed index to refer to the single instance of this resource.', at)
+            return error(
+                "Unexpected resource instance key",
+                f'Because {resource.local} does not have "count" or "for_each" set, references to it must not include an index key. Remove the bracketed index to refer to the single instance of this resource.',
+                at,
+            )
         return self._attribute_problem(module, resource, reference)
 
     def _attribute_problem(self, module: ModuleNode, resource: Resource, reference: Reference) -> Diagnostic | None:
@@ -265,7 +341,11 @@ class ReferenceCheck:
         near = nearest(first.name, [*schema.block.attributes, *schema.block.blocks])
         hint = f' Did you mean "{near}"?' if near else ""
         at = reference.traversal.source.range(first.start, first.end)
-        return error("Unsupported attribute", f'This object has no argument, nested block, or exported attribute named "{first.name}".{hint}', at)
+        return error(
+            "Unsupported attribute",
+            f'This object has no argument, nested block, or exported attribute named "{first.name}".{hint}',
+            at,
+        )
 
 
 def _known(block: Block, name: str) -> bool:

@@ -8,10 +8,11 @@ providers' own rules are checked.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
-from terrarium.engine.addresses import MANAGED, AbsResource
+from terrarium.engine.addresses import MANAGED, AbsResource, ConfigResource, ProviderConfig
 from terrarium.engine.config_graph import Builder, Node
 from terrarium.engine.configuration import CheckRule, Resource, Variable
 from terrarium.engine.evaluation import Keys, Repetition
@@ -30,6 +31,7 @@ class ValidateWalk(Walk):
     """Walks with unknowns: variables have only their types, resources only their schemas."""
 
     allow_unknown_keys = True
+    resource_configs: Mapping[ConfigResource, ProviderConfig]
 
     def visit_variable(self, node: Node) -> Diagnostics:
         module = self.module(node)
@@ -55,8 +57,6 @@ class ValidateWalk(Walk):
         return []
 
     def visit_provider(self, node: Node) -> Diagnostics:
-        from terrarium.engine.addresses import ProviderConfig
-
         config = ProviderConfig(node.path, node.type, node.name)
         if config.source not in self.plugins:
             return [missing_provider(config.source)]
@@ -85,7 +85,11 @@ class ValidateWalk(Walk):
             try:
                 convert(value, BOOL)
             except ConversionError as problem:
-                diagnostics.append(error("Invalid condition result", f"Invalid condition result value: {problem}.", rule.condition.range))
+                diagnostics.append(
+                    error(
+                        "Invalid condition result", f"Invalid condition result value: {problem}.", rule.condition.range
+                    )
+                )
         if rule.error_message is not None:
             message, more = self.evaluator.evaluate(rule.error_message, instance, repetition, self_value)
             diagnostics += more
@@ -93,16 +97,20 @@ class ValidateWalk(Walk):
                 try:
                     convert(message, STRING)
                 except ConversionError as problem:
-                    diagnostics.append(error("Invalid error message", f"Unsuitable value for error message: {problem}.", rule.error_message.range))
+                    diagnostics.append(
+                        error(
+                            "Invalid error message",
+                            f"Unsuitable value for error message: {problem}.",
+                            rule.error_message.range,
+                        )
+                    )
         return diagnostics
 
     def one_output(self, output, instance):  # type: ignore[no-untyped-def]
         diagnostics: Diagnostics = []
         for rule in output.preconditions:
             diagnostics += self.rule(rule, instance, None, None)
-        kept, output_rules = output.preconditions, []
-        del kept
-        plain = replace(output, preconditions=output_rules)
+        plain = replace(output, preconditions=[])
         return diagnostics + super().one_output(plain, instance)
 
     def visit_resource(self, node: Node) -> Diagnostics:
@@ -122,7 +130,7 @@ class ValidateWalk(Walk):
             address = AbsResource(instance, node.mode, node.type, node.name)
             repetition = _any_repetition(resource, keys)
             config_value, more = self.decode(schema.block, resource.body, instance, repetition)
-            diagnostics += [replace(d, address=d.address or resource.local) if False else d for d in more]
+            diagnostics += more
             if not has_errors(more):
                 provider = self.plugins.unconfigured(config.source)
                 check = provider.validate_resource if node.mode == MANAGED else provider.validate_data
@@ -154,7 +162,7 @@ class ValidateWalk(Walk):
                 diagnostics.append(
                     error(
                         "Missing required provisioner plugin",
-                        f'This configuration requires provisioner plugin "{provisioner.type}", which isn\'t available. If you\'re intending to '
+                        f"This configuration requires provisioner plugin \"{provisioner.type}\", which isn't available. If you're intending to "
                         "use an external provisioner plugin, you must install it manually into one of the plugin search directories before "
                         "running Terraform.",
                     )
@@ -179,7 +187,11 @@ class ValidateWalk(Walk):
                 near = nearest(name, [*block.attributes, *block.blocks])
                 hint = f' Did you mean "{near}"?' if near else ""
                 diagnostics.append(
-                    error("Unsupported attribute", f'This object has no argument, nested block, or exported attribute named "{name}".{hint}', reference.range)
+                    error(
+                        "Unsupported attribute",
+                        f'This object has no argument, nested block, or exported attribute named "{name}".{hint}',
+                        reference.range,
+                    )
                 )
                 continue
             attribute = block.attributes.get(name)

@@ -125,9 +125,7 @@ def _file(found: Gathered, path: Path, shown: str, kind: str) -> None:
         found.given[name] = Given(kind, name, shown, expression=attribute.expression, range=attribute.range)
 
 
-def settle(
-    module: Module, gathered: Gathered, need_all: bool = True
-) -> tuple[dict[str, Value], list[Diagnostic]]:
+def settle(module: Module, gathered: Gathered, need_all: bool = True) -> tuple[dict[str, Value], list[Diagnostic]]:
     """The final values. With `need_all` false, missing ones are unknown (validate, destroy of nothing …)."""
     diagnostics = list(gathered.diagnostics)
     values: dict[str, Value] = {}
@@ -208,8 +206,8 @@ def _undeclared(given: Sequence[Given], variables: Mapping[str, Variable]) -> li
             warning(
                 "Value for undeclared variable",
                 f'The root module does not declare a variable named "{item.name}" but a value was found in file "{item.origin}". '
-                "If you meant to use this value, add a \"variable\" block to the configuration.\n\nTo silence these warnings, "
-                "use TF_VAR_... environment variables to provide certain \"global\" settings to all configurations in your "
+                'If you meant to use this value, add a "variable" block to the configuration.\n\nTo silence these warnings, '
+                'use TF_VAR_... environment variables to provide certain "global" settings to all configurations in your '
                 "organization. To reduce the verbosity of these warnings, use the -compact-warnings option.",
             )
         )
@@ -222,7 +220,7 @@ def _undeclared(given: Sequence[Given], variables: Mapping[str, Variable]) -> li
                 error(
                     "Value for undeclared variable",
                     f'A variable named "{item.name}" was assigned on the command line, but the root module does not declare a '
-                    "variable of that name. To use this value, add a \"variable\" block to the configuration.",
+                    'variable of that name. To use this value, add a "variable" block to the configuration.',
                 )
             )
     return diagnostics
@@ -255,7 +253,10 @@ def _value(variable: Variable, given: Given) -> tuple[Value | None, list[Diagnos
     except ConversionError as problem:
         where = format_path(problem.path)
         text = f"{where}: {problem.message}" if where else problem.message
-        return None, [*diagnostics, error("Invalid value for input variable", _unsuitable(variable, given, text), subject)]
+        return None, [
+            *diagnostics,
+            error("Invalid value for input variable", _unsuitable(variable, given, text), subject),
+        ]
     if value.data is NULL and not variable.is_nullable:
         detail = _required(variable, given)
         return None, [*diagnostics, error("Required variable not set", detail, subject)]
@@ -265,9 +266,9 @@ def _value(variable: Variable, given: Given) -> tuple[Value | None, list[Diagnos
 def _unsuitable(variable: Variable, given: Given, text: str) -> str:
     match given.kind:
         case "environment":
-            return f"The environment variable TF_VAR_{variable.name} does not contain a suitable value for variable \"{variable.name}\" declared at {variable.range}: {text}."
+            return f'The environment variable TF_VAR_{variable.name} does not contain a suitable value for variable "{variable.name}" declared at {variable.range}: {text}.'
         case "flag":
-            return f"Unsuitable value for var.{variable.name} set using -var=\"{variable.name}=...\": {text}."
+            return f'Unsuitable value for var.{variable.name} set using -var="{variable.name}=...": {text}.'
         case "prompt":
             return f"Unsuitable value for var.{variable.name} set using an interactive prompt: {text}."
         case _:

@@ -12,7 +12,15 @@ from typing import Any
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.base.source import Range
-from terrarium.engine.addresses import Instance, ModuleInstance, ProviderConfig, key_text, module_text, path_of, path_text
+from terrarium.engine.addresses import (
+    Instance,
+    ModuleInstance,
+    ProviderConfig,
+    key_text,
+    module_text,
+    path_of,
+    path_text,
+)
 from terrarium.engine.checks import Checks, evaluate_in, evaluate_rule
 from terrarium.engine.config_graph import Node, provider_block_names
 from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Variable
@@ -145,7 +153,9 @@ class Walk:
         name, key = instance[-1]
         return self.values.calls.get(instance[:-1], {}).get(name, SINGLE).repetition(key)
 
-    def validations(self, variable: Variable, instance: ModuleInstance, written: nodes.Expression | None) -> Diagnostics:
+    def validations(
+        self, variable: Variable, instance: ModuleInstance, written: nodes.Expression | None
+    ) -> Diagnostics:
         diagnostics: Diagnostics = []
         address = (module_text(instance) + "." if instance else "") + f"var.{variable.name}"
         path = path_text(path_of(instance))
