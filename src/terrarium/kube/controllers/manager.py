@@ -19,6 +19,7 @@ from terrarium.kube.controllers.garbage import GarbageCollector
 from terrarium.kube.controllers.jobs import FinishedJobs, Jobs, OrphanJobPods
 from terrarium.kube.controllers.namespaces import DefaultServiceAccounts, Namespaces, RootCertificates
 from terrarium.kube.controllers.nodes import NodeHealth, PodGarbage, TaintEviction
+from terrarium.kube.controllers.quotas import ResourceQuotas
 from terrarium.kube.controllers.replicasets import ReplicaSets, ReplicationControllers
 from terrarium.kube.controllers.runner import Caches, Controller
 from terrarium.kube.controllers.statefulsets import StatefulSets
@@ -44,6 +45,7 @@ CONTROLLERS: Sequence[type[Controller]] = (
     CronJobs,
     Disruption,
     ClusterRoles,
+    ResourceQuotas,
 )
 
 
