@@ -23,6 +23,7 @@ _BUILTIN = {
     "local": ("2.9.0", "terrarium.providers.local"),
     "null": ("3.3.1", "terrarium.providers.null"),
     "random": ("3.9.0", "terrarium.providers.random"),
+    "tls": ("4.2.1", "terrarium.providers.tls"),
     "time": ("0.14.2", "terrarium.providers.times"),
 }
 
