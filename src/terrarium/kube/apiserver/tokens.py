@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -33,16 +34,25 @@ class ServiceAccountTokens:
     """An authenticator and a maker of tokens, with the cluster's one RSA key (PEM)."""
 
     def __init__(self, key: bytes, issuer: str, audiences: Sequence[str], resources: Resources) -> None:
-        self._key = RSAKey.import_key(key)
+        self._pem = key
         self._issuer = issuer
         self.audiences = tuple(audiences) or (issuer,)
         self._resources = resources
-        private = serialization.load_pem_private_key(key, None)
+
+    # Reading an RSA key checks its primes and takes as long as the rest of a start: only who needs it pays.
+
+    @cached_property
+    def _key(self) -> RSAKey:
+        return RSAKey.import_key(self._pem)
+
+    @cached_property
+    def key_id(self) -> str:
+        """As client-go names keys: the SHA-256 of the public key in DER."""
+        private = serialization.load_pem_private_key(self._pem, None)
         der = private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        # The key id of client-go: SHA-256 of the public key in DER.
-        self.key_id = _plain(hashlib.sha256(der).digest())
+        return _plain(hashlib.sha256(der).digest())
 
     def jwks(self) -> dict[str, Any]:
         """The public key as a JSON Web Key Set."""
