@@ -46,8 +46,8 @@ class Running:
         self.thread.start()
         clock, ids = Clock(), Ids()
         self.host = Host()
-        self.endpoint = AwsEndpoint(folder, clock, ids, account="111122223333", region="ap-northeast-2")
-        self.eks = EksService(self.endpoint.records, self.endpoint.view, self.host, clock, ids, "111122223333")
+        self.endpoint = AwsEndpoint(folder, clock, ids, account="444455556666", region="ap-northeast-2")
+        self.eks = EksService(self.endpoint.records, self.endpoint.view, self.host, clock, ids, "444455556666")
         self.endpoint.add(self.eks)
         self.run(self.endpoint.start("127.0.0.1", 0))
 

@@ -23,7 +23,7 @@ def test_a_cluster_is_complete(running: Any, cluster: str) -> None:
     shown = running.client("eks").describe_cluster(name=cluster)["cluster"]
     vpc = shown["resourcesVpcConfig"]
     assert shown["status"] == "ACTIVE"
-    assert shown["arn"] == "arn:aws:eks:ap-northeast-2:111122223333:cluster/demo"
+    assert shown["arn"] == "arn:aws:eks:ap-northeast-2:444455556666:cluster/demo"
     assert shown["identity"]["oidc"]["issuer"].startswith("https://oidc.eks.ap-northeast-2.amazonaws.com/id/")
     assert shown["kubernetesNetworkConfig"] == {
         "serviceIpv4Cidr": "10.100.0.0/16",
@@ -36,7 +36,7 @@ def test_a_cluster_is_complete(running: Any, cluster: str) -> None:
     assert group["GroupName"].startswith("eks-cluster-sg-demo-")
     assert group["IpPermissions"][0]["UserIdGroupPairs"][0]["GroupId"] == vpc["clusterSecurityGroupId"]
     entries = running.client("eks").list_access_entries(clusterName=cluster)["accessEntries"]
-    assert "arn:aws:iam::111122223333:user/admin" in entries
+    assert "arn:aws:iam::444455556666:user/admin" in entries
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_create_refused(running: Any, ground: Any, cluster: str, changes: dict[s
     arguments: dict[str, Any] = {
         "name": changes.get("name", "another"),
         "version": changes.get("version", "1.30"),
-        "roleArn": ground.role.get(role, f"arn:aws:iam::111122223333:role/{role}"),
+        "roleArn": ground.role.get(role, f"arn:aws:iam::444455556666:role/{role}"),
         "resourcesVpcConfig": {"subnetIds": subnets},
     }
     if "cidr" in changes:

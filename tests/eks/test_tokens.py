@@ -41,10 +41,10 @@ def tokens(running: Any, cluster: ClusterId = ID) -> EksTokens:
 
 def test_the_creator_is_admitted(running: Any, cluster: str) -> None:
     user = running.run(tokens(running).authenticate(make_token(running)))
-    assert user.name == "arn:aws:iam::111122223333:user/admin"
+    assert user.name == "arn:aws:iam::444455556666:user/admin"
     assert user.groups == ("system:authenticated",)
-    assert user.uid.startswith("aws-iam-authenticator:111122223333:AIDA")
-    assert user.extra["canonicalArn"] == ("arn:aws:iam::111122223333:user/admin",)
+    assert user.uid.startswith("aws-iam-authenticator:444455556666:AIDA")
+    assert user.extra["canonicalArn"] == ("arn:aws:iam::444455556666:user/admin",)
 
 
 def test_an_assumed_role_is_its_role(running: Any, ground: Any, cluster: str) -> None:
@@ -64,7 +64,7 @@ def test_an_assumed_role_is_its_role(running: Any, ground: Any, cluster: str) ->
         running.run(tokens(running).authenticate(token))
     eks.create_access_entry(clusterName=cluster, principalArn=arn, kubernetesGroups=["viewers"])
     user = running.run(tokens(running).authenticate(token))
-    assert user.name == "arn:aws:sts::111122223333:assumed-role/dev/me-x"
+    assert user.name == "arn:aws:sts::444455556666:assumed-role/dev/me-x"
     assert user.groups == ("viewers", "system:authenticated")
 
 
@@ -145,7 +145,7 @@ def test_access_policies(
     eks.associate_access_policy(
         **entry, policyArn=f"arn:aws:eks::aws:cluster-access-policy/{policy}", accessScope=scope
     )
-    user = user_of(Caller("111122223333", arn, "AIDA", "AKIA"), Mapped(arn, ()))
+    user = user_of(Caller("444455556666", arn, "AIDA", "AKIA"), Mapped(arn, ()))
     verb, resource, subresource, namespace = asked
     attributes = Attributes(user, verb, resource, subresource, namespace, path="" if resource else "/metrics")
     decision = running.run(AccessPolicies(running.eks.ground, ID).authorize(attributes))
@@ -162,7 +162,7 @@ def test_entries_are_checked(running: Any, ground: Any, cluster: str) -> None:
             "The kubernetes group name system:nodes is invalid, it cannot start with system",
         ),
         ({"username": "eks:x"}, 'Access Entry username cannot start with "eks:"'),
-        ({"principalArn": "arn:aws:iam::111122223333:user/none"}, "The specified principalArn is invalid"),
+        ({"principalArn": "arn:aws:iam::444455556666:user/none"}, "The specified principalArn is invalid"),
         ({"type": "EC2_LINUX", "kubernetesGroups": ["a"]}, "does not allow kubernetesGroups"),
     ]:
         with pytest.raises(ClientError) as caught:

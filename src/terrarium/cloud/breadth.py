@@ -94,7 +94,8 @@ class Breadth:
         def work() -> tuple[Response | AwsError, Future[None]]:
             self.load()
             try:
-                return self.call(service, region, request, credential.access_key), self._journal.last
+                with self._held():
+                    return self.call(service, region, request, credential.access_key), self._journal.last
             except AwsError as failure:
                 return failure, self._journal.last
 
@@ -109,13 +110,18 @@ class Breadth:
 
         def whole() -> tuple[T, Future[None]]:
             self.load()
-            return work(), self._journal.last
+            with self._held():
+                return work(), self._journal.last
 
         result, durable = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
         await asyncio.wrap_future(durable)
         return result
 
     # What follows runs in moto's thread only.
+
+    def _held(self) -> threading.RLock:
+        assert self._determinism is not None
+        return self._determinism.lock
 
     def load(self) -> None:
         if self._loaded:
@@ -127,23 +133,31 @@ class Breadth:
         os.environ.pop("AWS_PROFILE", None)
         genesis = self._records.get("world", "genesis")
         assert genesis is not None, "start() comes first"
-        self._determinism = Determinism(genesis["seed"], genesis["time"])
-        self._determinism.install()
-        quicken()
+        self._determinism = Determinism.of_process()
+        if "quicken" not in self._determinism.installed:
+            self._determinism.installed.add("quicken")
+            quicken()
+        with self._determinism.lock:
+            self._play(genesis)
+        self._loaded = True
+        log.info("moto is ready after %.2f s", elapsed())
+
+    def _play(self, genesis: Mapping[str, Any]) -> None:
+        assert self._determinism is not None
+        self._determinism.begin(self._account, genesis["seed"], genesis["time"])
         self._make_admin()
         count = 0
         for entry, content in self._journal.load():
             count += 1
             self._replay(entry, content)
-        self._loaded = True
-        log.info("moto is ready after %.2f s, %d calls played again", elapsed(), count)
+        log.info("%d AWS calls played again", count)
 
     def _make_admin(self) -> None:
         """The world's administrator as an IAM user, so that `iam get-user` knows who asks."""
         assert self._determinism is not None
         self._service("iam")
         admin = self._admin()
-        with self._determinism.apart("admin"):
+        with self._determinism.apart(self._account, "admin"):
             backend = moto("iam.models").iam_backends[self._account]["aws"]
             user = backend.create_user("us-east-1", admin.arn.rsplit("/", 1)[1])
             user.id = admin.user_id
@@ -259,11 +273,16 @@ class Breadth:
         except ImportError as failure:
             text = f"The service {service} needs the Python package {failure.name}, which is not installed."
             raise AwsError("NotImplemented", text, 501) from None
+        repair = repairs_of(service)
+        if service not in self._determinism.installed:
+            self._determinism.installed.add(service)
+            if repair is not None:
+                repair.install(self._determinism)
+            self._determinism.install_for(name)
+        if repair is not None:
+            repair.begin(self._determinism)
         account = found[self._account]
         backend = account["us-east-1" if "us-east-1" in account else "aws"]
-        if (repair := repairs_of(service)) is not None:
-            repair.install(self._determinism)
-        self._determinism.install_for(name)
         self._repairs[service] = repair
         self._handlers[service] = [(re.compile(u), h) for u, h in backend.urls.items() if not u.endswith(".cn/")]
         return self._handlers[service]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import datetime as real_datetime
 import importlib
+import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,13 +35,34 @@ class Moment:
 
 
 class Determinism:
-    """Patches moto once; `during` sets the moment of a call."""
+    """Patches moto once in a process, for every world in it; worlds are told apart by their account.
 
-    def __init__(self, genesis: str, born: float) -> None:
-        self._genesis = genesis
-        self._born = born
-        self._moment = Moment(genesis, born)
+    `lock` is held around each call: moto and its one random source belong to one call at a time.
+    """
+
+    def __init__(self) -> None:
+        self._worlds: dict[str, tuple[str, float]] = {}
+        self._moment = Moment("", 0.0)
         self._random: Any = None
+        self.lock = threading.RLock()
+        self.installed: set[str] = set()
+        """What has been patched beside the core."""
+
+    @classmethod
+    def of_process(cls) -> Determinism:
+        """The one that patches moto in this process; moto itself keeps it, as it is moto's state."""
+        core = moto("core.utils")
+        if not hasattr(core, "terrarium_determinism"):
+            core.terrarium_determinism = cls()
+            core.terrarium_determinism.install()
+        found: Determinism = core.terrarium_determinism
+        return found
+
+    def begin(self, account: str, genesis: str, born: float) -> None:
+        """A world starts: what an earlier one of the same account left in this process goes."""
+        self._worlds[account] = (genesis, born)
+        for backends in list(moto("core.base_backend").BackendDict._instances):
+            dict.pop(backends, account, None)
 
     @contextmanager
     def during(self, moment: Moment) -> Iterator[None]:
@@ -52,11 +74,12 @@ class Determinism:
             self._moment = before
 
     @contextmanager
-    def apart(self, name: str) -> Iterator[None]:
+    def apart(self, account: str, name: str) -> Iterator[None]:
         """Something that is made by the way, by whichever call comes first: its ids depend on its name alone, and it
         is as old as the world."""
         state, before = self._random.getstate(), self._moment
-        self._moment = Moment(f"{self._genesis}/{name}", self._born)
+        genesis, born = self._worlds.get(account, ("", before.time))
+        self._moment = Moment(f"{genesis}/{account}/{name}", born)
         self._random.seed(self._moment.seed)
         try:
             yield
@@ -88,7 +111,7 @@ class Determinism:
             name = "aws" if region == "global" else region
             if dict.__contains__(backends, name):
                 return dict.__getitem__(backends, name)
-            with self.apart(f"{backends.service_name}/{backends.account_id}/{name}"):
+            with self.apart(backends.account_id, f"{backends.service_name}/{name}"):
                 return create(backends, region)
 
         AccountSpecificBackend.__getitem__ = get

@@ -27,7 +27,11 @@ class MotoCall:
 
 class Repair(Protocol):
     def install(self, determinism: Determinism) -> None:
-        """Patches the service's models; called once, after moto has imported the service."""
+        """Patches the service's models; called once in a process, after moto has imported the service."""
+        ...
+
+    def begin(self, determinism: Determinism) -> None:
+        """A world begins to use the service."""
         ...
 
     def before(self, call: MotoCall) -> None:

@@ -26,6 +26,9 @@ class Ec2Repair:
         install_images()
         install_instances()
 
+    def begin(self, determinism: Determinism) -> None:
+        pass
+
     def before(self, call: MotoCall) -> None:
         if call.operation in _CHECKS:
             parameter, check = _CHECKS[call.operation]

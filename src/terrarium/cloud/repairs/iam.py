@@ -36,7 +36,6 @@ class IamRepair:
 
     def install(self, determinism: Determinism) -> None:
         models = moto("iam.models")
-        self._determinism = determinism
         create = models.IAMBackend.create_service_linked_role
 
         def create_service_linked_role(backend: Any, service_name: str, description: str, suffix: str) -> Any:
@@ -51,6 +50,9 @@ class IamRepair:
             return role
 
         models.IAMBackend.create_service_linked_role = create_service_linked_role
+
+    def begin(self, determinism: Determinism) -> None:
+        self._determinism = determinism
 
     def before(self, call: MotoCall) -> None:
         arn = call.parameters.get("PolicyArn", "")
@@ -79,7 +81,7 @@ class IamRepair:
         known = {p.name for p in backend.managed_policies.values() if p.arn.startswith(_MANAGED)}
         for name in names:
             if name in documents and name not in known:
-                with self._determinism.apart(f"policy/{account}/{name}"):
+                with self._determinism.apart(account, f"policy/{name}"):
                     policy = models.AWSManagedPolicy.from_data(name, account, "aws", orjson.loads(documents[name]))
                 backend.managed_policies[policy.arn] = policy
 
