@@ -79,9 +79,7 @@ def init(world: World, args: Sequence[str]) -> int:
 
         header(world)
     if flags.text("from-module"):
-        from terrarium.cli.tf_from_module import copy_module
-
-        code = copy_module(world, flags.text("from-module"), say)
+        code = _from_module(world, flags, flags.text("from-module"), say)
         if code:
             return code
     if not world.has_configuration():
@@ -119,6 +117,44 @@ def init(world: World, args: Sequence[str]) -> int:
         return _fail(world, flags, diagnostics, code)
     world.say(diagnostics)
     _success(say, world)
+    return 0
+
+
+def _from_module(world: World, flags: Parsed, source: str, say: Says) -> int:
+    """Copies a local module into the working folder, which must have no configuration yet."""
+    import shutil
+
+    if world.has_configuration():
+        return _fail(
+            world,
+            flags,
+            [
+                error(
+                    "Can't populate non-empty directory",
+                    "The target directory . is not empty, so it cannot be initialized with the -from-module=... option.",
+                )
+            ],
+        )
+    say(f'[reset][bold]Copying configuration[reset] from "{source}"...', "copying_configuration_message")
+    folder = Path(source)
+    if not folder.is_dir():
+        return _fail(
+            world,
+            flags,
+            [
+                error(
+                    "Unreadable module directory",
+                    f"The directory {source} could not be read: only local folders can be copied.",
+                )
+            ],
+        )
+    for path in sorted(folder.iterdir()):
+        if path.resolve() == Path.cwd().resolve():
+            continue
+        if path.is_dir():
+            shutil.copytree(path, path.name, dirs_exist_ok=True)
+        else:
+            shutil.copy2(path, path.name)
     return 0
 
 
@@ -464,12 +500,12 @@ def get(world: World, args: Sequence[str]) -> int:
     if has_errors(diagnostics):
         return world.fail(diagnostics)
     say = Says(world, False)
-    _, _, more = install_modules(
-        world,
-        ModuleNode((), module),
-        flags.flag("update"),
-        lambda text, code="": say(text) if text.startswith("- ") else None,
-    )
+
+    def rows(text: str, code: str) -> None:
+        if text.startswith("- "):
+            say(text)
+
+    _, _, more = install_modules(world, ModuleNode((), module), flags.flag("update"), rows)
     world.say(more)
     return 1 if has_errors(more) else 0
 
@@ -478,10 +514,12 @@ def get(world: World, args: Sequence[str]) -> int:
 
 
 def _state_of(world: World) -> State | None:
+    from terrarium.engine.state_file import BadState
+
     try:
         return world.store().load()
-    except Exception:
-        return None
+    except (BadState, OSError):
+        return None  # a broken state is the business of the commands that need it
 
 
 def install_providers(world: World, flags: Parsed, root: ModuleNode, say: Says) -> tuple[int, list[Diagnostic]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from terrarium.base.diagnostics import error, warning
+from terrarium.base.diagnostics import Diagnostic, error, warning
 from terrarium.cli.tf_flags import parse
 from terrarium.cli.tf_run import outputs_text
 from terrarium.cli.tf_world import World
@@ -107,7 +107,7 @@ def indented(document: object) -> str:
     return bytes_of(document, indent=True).decode()
 
 
-def _no_outputs():  # type: ignore[no-untyped-def]
+def _no_outputs() -> Diagnostic:
     return warning(
         "No outputs found",
         "The state file either has no outputs defined, or all the defined outputs are empty. Please define an output in your "
@@ -116,7 +116,7 @@ def _no_outputs():  # type: ignore[no-untyped-def]
     )
 
 
-def _missing(name: str):  # type: ignore[no-untyped-def]
+def _missing(name: str) -> Diagnostic:
     return error(
         f'Output "{name}" not found',
         "The output variable requested could not be found in the state file. If you recently added this to your configuration, be sure "

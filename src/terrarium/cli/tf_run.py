@@ -678,9 +678,9 @@ def changed_variables(world: World, root: ModuleNode, flags: Parsed, found: Plan
             elif variable.default is not None:
                 found.variables = {**found.variables, name: variable.default}
     for name in only:
-        variable = root.module.variables.get(name)
-        if variable is None or variable.ephemeral:
-            if variable is not None:
+        declared = root.module.variables.get(name)
+        if declared is None or declared.ephemeral:
+            if declared is not None:
                 found.variables = {**found.variables, name: values[name]}
             continue
         if values[name] != found.variables.get(name):

@@ -70,7 +70,7 @@ class Checks:
             rows = []
             for address, rules in sorted(objects.items()):
                 status = _worst([s for s, _ in rules.values()]) if rules else UNKNOWN
-                messages = tuple(m for s, m in rules.values() if s == FAIL and m)
+                messages = tuple(sorted(m for s, m in rules.values() if s == FAIL and m))
                 rows.append((address, status, messages))
             overall = _worst([status for _, status, _ in rows]) if rows else UNKNOWN
             found.append(CheckResult(kind, config, overall, tuple(rows)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from terrarium.base.diagnostics import Diagnostic
@@ -34,7 +34,7 @@ class ConsoleWalk(Walk):
         return []
 
 
-def console_scope(session: Session, state: State) -> Callable[[nodes.Expression], tuple[Scope, Sequence[Diagnostic]]]:
+def console_scope(session: Session, state: State) -> Callable[[nodes.Expression], tuple[Scope, list[Diagnostic]]]:
     """What makes the scope for an expression, and says which of its references mean nothing."""
     walk = ConsoleWalk(session)
     for address, provider, instance in state.instances():
@@ -54,7 +54,7 @@ def console_scope(session: Session, state: State) -> Callable[[nodes.Expression]
     graph.walk(walk.visit, 1)
     check = ReferenceCheck(session.root, session.plugins, session.functions)
 
-    def make(expression: nodes.Expression) -> tuple[Scope, Sequence[Diagnostic]]:
+    def make(expression: nodes.Expression) -> tuple[Scope, list[Diagnostic]]:
         found = [parse(t) for t in references(expression)]
         check.diagnostics.clear()
         check._check(session.root, references(expression), _Place(Node("console", (), "")))
