@@ -42,6 +42,7 @@ BLANKS = (
     (r"(?<=-)[23]\d{7}\b", "<minute>"),
     (r'"(nodePort|healthCheckNodePort)": \d+', r'"\1": "<port>"'),
     (r"<(gen|uid|rv|cidr|hash|ip|port|minute)-\d+>", r"<\1>"),
+    (r"\b10\.244\.\d+\.0/24", "<cidr>"),
     (r"\b10\.0\.\d+\.\d+\b", "<podip>"),
     (r'"resourceVersion": "\d+"', '"resourceVersion": "<rv>"'),
     (r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----(\\n)?", "<pem>"),
@@ -79,6 +80,7 @@ class Player:
             Ids(4),
             Options(
                 root_ca=self.server.ca.decode(),
+                node_cidrs="10.244.0.0/16" if "--allocate-node-cidrs=true" in self.flags else "",
                 terminated_pod_gc_threshold=3 if "--terminated-pod-gc-threshold=3" in self.flags else 12_500,
             ),
         )

@@ -99,7 +99,7 @@ class Recorder:
             try:
                 await self._correlate(*entry)
             except (ApiError, OSError) as failure:
-                log.debug("event %s dropped: %s", entry[2], failure)
+                log.info("event %s dropped: %s", entry[2], failure)
             finally:
                 self._queue.task_done()
 

@@ -18,7 +18,7 @@ from terrarium.kube.controllers.endpoints import Endpoints, EndpointSlices
 from terrarium.kube.controllers.garbage import GarbageCollector
 from terrarium.kube.controllers.jobs import FinishedJobs, Jobs, OrphanJobPods
 from terrarium.kube.controllers.namespaces import DefaultServiceAccounts, Namespaces, RootCertificates
-from terrarium.kube.controllers.nodes import NodeHealth, PodGarbage, TaintEviction
+from terrarium.kube.controllers.nodes import NodeHealth, NodeRanges, NodeTtl, PodGarbage, TaintEviction
 from terrarium.kube.controllers.quotas import ResourceQuotas
 from terrarium.kube.controllers.replicasets import ReplicaSets, ReplicationControllers
 from terrarium.kube.controllers.runner import Caches, Controller
@@ -40,6 +40,8 @@ CONTROLLERS: Sequence[type[Controller]] = (
     Endpoints,
     GarbageCollector,
     NodeHealth,
+    NodeRanges,
+    NodeTtl,
     TaintEviction,
     PodGarbage,
     CronJobs,

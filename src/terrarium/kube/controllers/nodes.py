@@ -3,12 +3,13 @@
 Theory of operation. A kubelet renews a lease. `NodeHealth` looks every five seconds; a node whose lease has not changed
 for 50 s is called Unknown, its pods not ready. Taints follow from conditions at once (NoSchedule) and one node per zone
 and ten seconds (NoExecute), unless so many nodes are lost at once that the fault is rather the control plane's.
-A jump of the world's clock must not look like the death of all nodes: silence counts only if it also lasted a little
-real time, in which a kubelet would have renewed its lease.
+A jump of the world's clock must not look like the death of all nodes: a leap between two looks counts as one look, and
+silence must also have lasted a little real time, in which a kubelet would have renewed its lease.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,7 +25,8 @@ from terrarium.kube.controllers.runner import Controller, Key, Writer, key_of
 LOOK_SECONDS = 5.0
 GRACE_SECONDS = 50.0
 STARTUP_SECONDS = 60.0
-REAL_SECONDS = 2.0
+REAL_SECONDS = 0.25
+LEAP_SECONDS = 15.0
 EVICTION_PAUSE = 10.0
 NOT_READY = "node.kubernetes.io/not-ready"
 UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -44,7 +46,7 @@ def ready_status(node: Obj) -> str:
     return str(found["status"]) if found is not None else "Unknown"
 
 
-def schedule_taints(node: Obj) -> list[dict[str, Any]]:
+def schedule_taints(node: Obj, now: str) -> list[dict[str, Any]]:
     """The node's taints with the NoSchedule ones that its conditions call for, and without those they don't."""
     wanted = {
         row[c["status"]]
@@ -56,7 +58,7 @@ def schedule_taints(node: Obj) -> list[dict[str, Any]]:
     taints = [dict(t) for t in node["spec"].get("taints") or ()]
     kept = [t for t in taints if not (t["effect"] == "NoSchedule" and t["key"] in _OURS and t["key"] not in wanted)]
     have = {t["key"] for t in kept if t["effect"] == "NoSchedule"}
-    return kept + [{"key": k, "effect": "NoSchedule"} for k in sorted(wanted - have)]
+    return kept + [{"key": k, "effect": "NoSchedule", "timeAdded": now} for k in sorted(wanted - have)]
 
 
 def execute_taints(node: Obj, now: str, evict: bool) -> list[dict[str, Any]]:
@@ -174,7 +176,7 @@ class NodeHealth(Controller):
         if node is None:
             return None
         self._hear(node)
-        taints = schedule_taints(node)
+        taints = schedule_taints(node, rfc3339(self.clock.now()))
         if ready_status(node) == "True":
             taints = execute_taints({**node, "spec": {**node["spec"], "taints": taints}}, "", False)
         await self._set_taints(node, taints, write)
@@ -200,8 +202,14 @@ class NodeHealth(Controller):
         nodes = self.caches.of(NODES)
         await nodes.synced()
         await self.caches.of(LEASES).synced()
+        before = self.clock.time()
         while True:
             await self.clock.heartbeat(LOOK_SECONDS)
+            leap = self.clock.time() - before - LOOK_SECONDS
+            before = self.clock.time()
+            if leap > LEAP_SECONDS:
+                for health in self._health.values():
+                    health.heard += leap
             for node in list(nodes.items()):
                 try:
                     await self._look_at(node)
@@ -437,3 +445,56 @@ class PodGarbage(Controller):
         except ApiError as error:
             if error.code not in (404, 409):
                 raise
+
+
+# -- what every node gets -------------------------------------------------------------------------------------------
+
+TTL = "node.alpha.kubernetes.io/ttl"
+TTL_STEPS: Sequence[tuple[int, int]] = ((100, 0), (500, 15), (1000, 30), (2000, 60))
+"""Up to how many nodes kubelets may keep objects how long."""
+
+
+class NodeTtl(Controller):
+    """Tells kubelets by an annotation how long they may keep Secrets and ConfigMaps."""
+
+    name: ClassVar[str] = "ttl-controller"
+    inputs: ClassVar[Sequence[Resource]] = (NODES,)
+
+    async def sync(self, key: Key, write: Writer) -> float | None:
+        nodes = self.caches.of(NODES)
+        node = nodes.get(*key)
+        if node is None:
+            return None
+        seconds = next((ttl for limit, ttl in TTL_STEPS if len(nodes) <= limit), 300)
+        if o.notes(node).get(TTL) != str(seconds):
+            await write.patch(NODES, node, {"metadata": {"annotations": {TTL: str(seconds)}}})
+        return None
+
+
+class NodeRanges(Controller):
+    """Gives each node a /24 of the cluster's range of pod addresses (`--allocate-node-cidrs`)."""
+
+    name: ClassVar[str] = "node-controller"
+    inputs: ClassVar[Sequence[Resource]] = (NODES,)
+    workers: ClassVar[int] = 1
+    ranges = ""
+
+    def configure(self, options: Any) -> None:
+        self.ranges = options.node_cidrs
+        self.wanted = bool(self.ranges)
+
+    async def sync(self, key: Key, write: Writer) -> float | None:
+        nodes = self.caches.of(NODES)
+        node = nodes.get(*key)
+        if node is None or node["spec"].get("podCIDR"):
+            return None
+        taken = {n["spec"].get("podCIDR") for n in nodes.items()}
+        subnets = ipaddress.ip_network(self.ranges).subnets(new_prefix=24)
+        free = next((str(s) for s in subnets if str(s) not in taken), None)
+        if free is None:
+            self.events.event(
+                node, "Normal", "CIDRNotAvailable", f"Node {o.name(node)} status is now: CIDRNotAvailable"
+            )
+            return 30.0
+        await write.patch(NODES, node, {"spec": {"podCIDR": free, "podCIDRs": [free]}})
+        return None
