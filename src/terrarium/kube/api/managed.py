@@ -19,6 +19,7 @@ from terrarium.kube.api import fieldsets, typed
 from terrarium.kube.api.fieldsets import EMPTY, Fields, Path, ShapeError
 from terrarium.kube.api.gotext import compact_json, quote
 from terrarium.kube.api.kinds import Kind, Obj
+from terrarium.kube.api.patches import equal
 from terrarium.kube.api.shapes import Shape, of_struct
 from terrarium.kube.api.times import format_time
 
@@ -243,14 +244,15 @@ def _update(
 ) -> _Managed:
     difference = fieldsets.compare(before, after, shape)
     made = managed.copy()
-    changed = difference.modified | difference.added
+    changed = fieldsets.without(difference.modified | difference.added, ignored)
+    removed = fieldsets.without(difference.removed, ignored)
     for manager, owned in managed.fields.items():
-        left = owned - changed - difference.removed
+        left = owned - changed - removed
         if left:
             made.fields[manager] = left
         else:
             made.drop(manager)
-    mine = fieldsets.without(changed, ignored) - _STRIPPED
+    mine = changed - _STRIPPED
     if mine:
         made.fields[who] = mine | made.fields.get(who, EMPTY)
         made.versions[who] = version
@@ -381,7 +383,8 @@ def _apply(
     if last:
         merged = _prune(merged, made, last, shape)
     difference = fieldsets.compare(before, merged, shape)
-    changed = difference.modified | difference.added
+    changed = fieldsets.without(difference.modified | difference.added, ignored)
+    removed = fieldsets.without(difference.removed, ignored)
     conflicts = []
     for manager, owned in managed.fields.items():
         if manager == who:
@@ -394,14 +397,14 @@ def _apply(
     for manager in list(made.fields):
         if manager == who:
             continue
-        left = made.fields[manager] - changed - difference.removed
+        left = made.fields[manager] - changed - removed
         if left:
             made.fields[manager] = left
         else:
             made.drop(manager)
     if not made.fields[who]:
         made.drop(who)
-    return merged, made, difference.none
+    return merged, made, equal(before, merged)
 
 
 def _prune(merged: Obj, managed: _Managed, last: Fields, shape: Shape) -> Obj:

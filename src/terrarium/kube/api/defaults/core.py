@@ -51,11 +51,10 @@ def _service_account(spec: Obj) -> None:
 
 def _addresses(status: Obj) -> None:
     """The first of several addresses and the single one are the same."""
-    for one, many in (("podIP", "podIPs"), ("hostIP", "hostIPs")):
-        if status.get(many):
-            status[one] = status[many][0].get("ip", "")
-        elif status.get(one):
-            status[many] = [{"ip": status[one]}]
+    if status.get("podIPs"):
+        status["podIP"] = status["podIPs"][0].get("ip", "")
+    elif status.get("podIP"):
+        status["podIPs"] = [{"ip": status["podIP"]}]
 
 
 def _requests_from_limits(pod: Obj) -> None:

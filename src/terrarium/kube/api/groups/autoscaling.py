@@ -16,7 +16,7 @@ KINDS = (
         "horizontalpodautoscalers",
         short=("hpa",),
         categories=("all",),
-        subresources=(status("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler"),),
+        subresources=(status("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", check=[platform.autoscaler_status]),),
         strategy=with_status("io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler", check=[platform.autoscaler]),
     ),
     V1.row(
@@ -26,7 +26,7 @@ KINDS = (
         categories=("all",),
         storage_version="autoscaling/v2",
         convert=conversions.autoscaler,
-        subresources=(status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler"),),
+        subresources=(status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", check=[platform.autoscaler_status]),),
         strategy=with_status("io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler", check=[platform.autoscaler]),
     ),
 )

@@ -115,7 +115,7 @@ KINDS = (
         "PersistentVolumeClaim",
         "persistentvolumeclaims",
         short=("pvc",),
-        subresources=(status("io.k8s.api.core.v1.PersistentVolumeClaim"),),
+        subresources=(status("io.k8s.api.core.v1.PersistentVolumeClaim", check=[storage.claim_status]),),
         strategy=strategy(
             "io.k8s.api.core.v1.PersistentVolumeClaim",
             create=prepare.claim_create,

@@ -108,9 +108,11 @@ def certificate_status(obj: Obj, context: Context) -> None:
     keep(obj, context.old, "spec")
     status, old = obj.get("status") or {}, context.old.get("status") or {}
     approvals = ("Approved", "Denied")
-    kept = [c for c in old.get("conditions") or () if c.get("type") in approvals]
-    fresh = [c for c in status.get("conditions") or () if c.get("type") not in approvals]
-    status["conditions"] = _stamped(kept + fresh, old.get("conditions") or (), context)
+    given = list(status.get("conditions") or ())
+    held = [c for c in old.get("conditions") or () if c.get("type") in approvals]
+    known = {c.get("type") for c in held}
+    fresh = [c for c in given if c.get("type") not in known]
+    status["conditions"] = _stamped(held + fresh, old.get("conditions") or (), context)
     obj["status"] = status
 
 

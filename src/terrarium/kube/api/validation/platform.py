@@ -554,6 +554,11 @@ def autoscaler(errors: Errors, obj: Obj, context: Context) -> None:
             errors.invalid("spec.metrics[0].resource.target.averageUtilization", target, "must be greater than 0")
 
 
+def autoscaler_status(errors: Errors, obj: Obj, context: Context) -> None:
+    for name in ("currentReplicas", "desiredReplicas"):
+        errors.not_negative(f"status.{name}", at(obj, "status", name))
+
+
 def _reference(errors: Errors, ref: Obj, path: str) -> None:
     for name in ("kind", "name"):
         if not ref.get(name):
@@ -822,6 +827,34 @@ def certificate_update(errors: Errors, obj: Obj, context: Context) -> None:
     if held and b"BEGIN CERTIFICATE" not in base64.b64decode(held):
         errors.invalid("status.certificate", "<certificate data>", "must contain at least one CERTIFICATE PEM block")
     certificate_conditions(errors, obj)
+
+
+_DECISIONS = ("Approved", "Denied")
+
+
+def _kinds(obj: Any) -> list[str]:
+    return [c.get("type") or "" for c in at(obj, "status", "conditions") or ()]
+
+
+def _kept_decisions(errors: Errors, obj: Obj, context: Context, *, adding: bool) -> None:
+    fresh, held = _kinds(obj), _kinds(context.old)
+    for kind in (*_DECISIONS, "Failed"):
+        if kind in held and kind not in fresh:
+            errors.forbidden("status.conditions", f'updates may not remove a condition of type "{kind}"')
+        if not adding and kind in _DECISIONS and kind in fresh and kind not in held:
+            errors.forbidden("status.conditions", f'updates may not add a condition of type "{kind}"')
+
+
+def certificate_status(errors: Errors, obj: Obj, context: Context) -> None:
+    """Its signer may not decide on it."""
+    _kept_decisions(errors, obj, context, adding=False)
+    certificate_update(errors, obj, context)
+
+
+def certificate_approval(errors: Errors, obj: Obj, context: Context) -> None:
+    """A decision stays."""
+    _kept_decisions(errors, obj, context, adding=True)
+    certificate_update(errors, obj, context)
 
 
 def certificate_conditions(errors: Errors, obj: Obj) -> None:

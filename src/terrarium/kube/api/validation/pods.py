@@ -9,6 +9,7 @@ from typing import Any
 
 from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, FieldError, Obj
+from terrarium.kube.api.prepare.pods import qos_class
 from terrarium.kube.api.quantity import Quantity
 from terrarium.kube.api.validation import containers, meta, scheduling
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
@@ -468,6 +469,15 @@ def resize(errors: Errors, obj: Obj, context: Context) -> None:
     assert context.old is not None
     spec, old = obj.get("spec") or {}, context.old.get("spec") or {}
     pod_spec(errors, spec, "spec")
+    before = qos_class(old)
+    if qos_class(spec) != before:
+        errors.invalid("spec", before, "Pod QOS Class may not change as a result of resizing")
+    plain = [
+        [c.get("resources") for c in side.get("initContainers") or () if c.get("restartPolicy") != "Always"]
+        for side in (spec, old)
+    ]
+    if plain[0] != plain[1]:
+        errors.forbidden("spec", "resources for non-sidecar init containers are immutable")
     for group in ("containers", "initContainers"):
         for (where, container), before in zip(
             items(spec.get(group), f"spec.{group}"), old.get(group) or (), strict=False
@@ -483,8 +493,13 @@ def resize(errors: Errors, obj: Obj, context: Context) -> None:
                     errors.forbidden(f"{where}.resources.{side}", "only cpu and memory resources are mutable")
 
 
+MIRROR = "kubernetes.io/config.mirror"
+
+
 def ephemeral_update(errors: Errors, obj: Obj, context: Context) -> None:
     assert context.old is not None
+    if MIRROR in ((context.old.get("metadata") or {}).get("annotations") or {}):
+        errors.forbidden("[]", "static pods do not support ephemeral containers")
     spec, old = obj.get("spec") or {}, context.old.get("spec") or {}
     pod_spec(errors, spec, "spec")
     fresh = {c.get("name"): c for c in spec.get("ephemeralContainers") or ()}
@@ -498,7 +513,7 @@ def ephemeral_update(errors: Errors, obj: Obj, context: Context) -> None:
         elif current != held:
             errors.forbidden(
                 "spec.ephemeralContainers",
-                f"existing ephemeral containers {gotext.quote(held.get('name', ''))} may not be changed\n",
+                f"existing ephemeral containers {gotext.quote(held.get('name', ''))} may not be changed\n{_difference(current, held)}",
             )
 
 

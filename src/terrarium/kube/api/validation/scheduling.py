@@ -214,6 +214,8 @@ def taints(errors: Errors, held: Sequence[Obj] | None, path: str) -> None:
         if faults:
             errors.invalid(f"{where}.value", value, ";".join(faults))
         if not effect:
+            # Told by the check of presence and again by that of known effects.
+            errors.required(f"{where}.effect")
             errors.required(f"{where}.effect")
         else:
             errors.one_of(f"{where}.effect", effect, EFFECTS)

@@ -138,7 +138,7 @@ def claim_update(errors: Errors, obj: Obj, context: Context) -> None:
         errors.forbidden("spec", f"{SPEC_FIXED}\n{_diff(spec, old)}")
     elif bound and _storage(obj) < _storage(context.old):
         capacity = at(context.old, "status", "capacity", "storage")
-        if capacity is None or _storage(obj) < Quantity.of(capacity):
+        if capacity is None or _storage(obj) <= Quantity.of(capacity):
             errors.forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
     errors.immutable("volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
 
@@ -147,6 +147,15 @@ def _diff(spec: Obj, old: Obj) -> str:
     changed = sorted(name for name in {*spec, *old} if spec.get(name) != old.get(name))
     lines = [f"- \t{n}: {gotext.v(old.get(n))},\n+ \t{n}: {gotext.v(spec.get(n))}," for n in changed]
     return "  core.PersistentVolumeClaimSpec{\n" + "\n".join(lines) + "\n  }\n"
+
+
+def claim_status(errors: Errors, obj: Obj, context: Context) -> None:
+    for side in ("capacity", "allocatedResources"):
+        held = at(obj, "status", side) or {}
+        for name in sorted(held):
+            amount = Quantity.of(held[name])
+            if amount.nanos < 0:
+                errors.invalid(f"status.{side}[{name}]", Raw(str(amount)), "must be a valid resource quantity")
 
 
 def volume(errors: Errors, obj: Obj, context: Context) -> None:

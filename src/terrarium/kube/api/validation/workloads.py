@@ -181,13 +181,15 @@ def deployment_status(errors: Errors, obj: Obj, context: Context) -> None:
             errors.invalid("status.collisionCount", status["collisionCount"], "cannot be decremented")
     _not_more(errors, status, "replicas", ("updatedReplicas", "readyReplicas", "availableReplicas"))
     if (status.get("availableReplicas") or 0) > (status.get("readyReplicas") or 0):
-        errors.invalid("status.availableReplicas", status["availableReplicas"], "cannot be greater than readyReplicas")
+        errors.invalid(
+            "status.availableReplicas", status.get("availableReplicas") or 0, "cannot be greater than readyReplicas"
+        )
 
 
 def _not_more(errors: Errors, status: Obj, limit: str, fields: Sequence[str]) -> None:
     for name in fields:
         if (status.get(name) or 0) > (status.get(limit) or 0):
-            errors.invalid(f"status.{name}", status[name], f"cannot be greater than status.{limit}")
+            errors.invalid(f"status.{name}", status.get(name) or 0, f"cannot be greater than status.{limit}")
 
 
 def replica_set_status(errors: Errors, obj: Obj, context: Context) -> None:
@@ -196,7 +198,9 @@ def replica_set_status(errors: Errors, obj: Obj, context: Context) -> None:
         errors.not_negative(f"status.{name}", status.get(name))
     _not_more(errors, status, "replicas", ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"))
     if (status.get("availableReplicas") or 0) > (status.get("readyReplicas") or 0):
-        errors.invalid("status.availableReplicas", status["availableReplicas"], "cannot be greater than readyReplicas")
+        errors.invalid(
+            "status.availableReplicas", status.get("availableReplicas") or 0, "cannot be greater than readyReplicas"
+        )
 
 
 def replica_set(errors: Errors, obj: Obj, context: Context) -> None:
