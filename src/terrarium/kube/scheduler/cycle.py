@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from terrarium.kube.scheduler.filtering import passes
 from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, OnlyNodes, Rejection, fit_message
@@ -84,22 +85,18 @@ def decide(
     answer = framework.pre_filter(cycle)
     if isinstance(answer, Rejection):
         return _refused_by_pre_filter(framework, cycle, answer)
-    nodes: Sequence[NodeInfo] = snapshot.nodes
-    absent: Rejection | None = None
-    if isinstance(answer, OnlyNodes):
-        nodes = [n for n in nodes if n.name in answer.names]
-        limiting: list[str] = cycle.notes["limiting"]
-        text = f"node(s) didn't satisfy plugin(s) [{' '.join(limiting)}]"
-        absent = Rejection(Code.UNRESOLVABLE, (text,), limiting[0])
     if pod.nominated in snapshot.by_name:
         node = snapshot.by_name[pod.nominated]
         if passes(framework, cycle, node) is None:
             return Decision(pod, node.name, [node.name], best=[node.name], evaluated=1)
-    feasible, rejected = _search(framework, cycle, nodes, sampling)
+    feasible, rejected, absent = survey(framework, cycle, answer, sampling)
     names = [n.name for n in feasible]
     evaluated = len(feasible) + len(rejected)
-    if sampling is not None and nodes:
-        sampling.start = (sampling.start + evaluated) % len(nodes)
+    if sampling is not None and evaluated:
+        considered = (
+            len(answer.names & snapshot.by_name.keys()) if isinstance(answer, OnlyNodes) else len(snapshot.nodes)
+        )
+        sampling.start = (sampling.start + evaluated) % considered
     if not feasible:
         preemption = preempt(framework, cycle, rejected) if framework.preempts else None
         message = fit_message(len(snapshot.nodes), rejected, absent, preemption.message if preemption else "")
@@ -113,10 +110,23 @@ def decide(
     )
 
 
-def _search(
-    framework: Framework, cycle: Cycle, nodes: Sequence[NodeInfo], sampling: Sampling | None
-) -> tuple[list[NodeInfo], dict[str, Rejection]]:
-    """(feasible nodes, why the others are not), until there are enough."""
+class Survey(NamedTuple):
+    """Feasible nodes, why the others are not, and what stands for those nobody looked at."""
+
+    feasible: list[NodeInfo]
+    rejected: dict[str, Rejection]
+    absent: Rejection | None
+
+
+def survey(framework: Framework, cycle: Cycle, only: OnlyNodes | None, sampling: Sampling | None = None) -> Survey:
+    """Looks at the nodes which PreFilter left, until enough are feasible."""
+    nodes: Sequence[NodeInfo] = cycle.snapshot.nodes
+    absent: Rejection | None = None
+    if only is not None:
+        nodes = [n for n in nodes if n.name in only.names]
+        limiting: list[str] = cycle.notes["limiting"]
+        text = f"node(s) didn't satisfy plugin(s) [{' '.join(limiting)}]"
+        absent = Rejection(Code.UNRESOLVABLE, (text,), limiting[0])
     limit = len(nodes) if sampling is None else sampling.limit(len(nodes))
     feasible: list[NodeInfo] = []
     rejected: dict[str, Rejection] = {}
@@ -128,7 +138,7 @@ def _search(
             break
         else:
             feasible.append(node)
-    return feasible, rejected
+    return Survey(feasible, rejected, absent)
 
 
 def _score(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from terrarium.kube.api.kinds import Obj
 from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
 from terrarium.kube.scheduler.views import Pod
 
@@ -39,6 +40,15 @@ class Rejection:
     @property
     def message(self) -> str:
         return ", ".join(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An object to be written before a pod is bound; `claim` is the claim for whose sake."""
+
+    plural: str
+    obj: Obj
+    claim: Obj
 
 
 class CycleError(Exception):
@@ -239,6 +249,18 @@ class Framework:
             return None
         cycle.notes["limiting"] = limiting
         return OnlyNodes(names)
+
+    def reserve(self, cycle: Cycle, node: NodeInfo) -> Rejection | None:
+        """The first plugin that can't keep its promise for the chosen node."""
+        for plugin in self.points.get(Point.RESERVE, ()):
+            rejection: Rejection | None = plugin.reserve(cycle, node)
+            if rejection is not None:
+                return rejection.by(plugin.name)
+        return None
+
+    def pre_bind(self, cycle: Cycle, node: NodeInfo) -> Sequence[Change]:
+        """What is to be written before the pod is bound to the node."""
+        return [c for plugin in self.points.get(Point.PRE_BIND, ()) for c in plugin.pre_bind(cycle, node)]
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Rejection | None:
         """The first plugin that says no to a node."""

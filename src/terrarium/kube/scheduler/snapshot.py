@@ -97,6 +97,12 @@ class Objects:
     def get(self, plural: str, name: str, namespace: str = "") -> Obj | None:
         return self._tables.get(plural, {}).get(f"{namespace}/{name}" if namespace else name)
 
+    def put(self, plural: str, obj: Obj) -> None:
+        """Sets a namespaced object, or a cluster-wide one when it has no namespace."""
+        metadata = obj["metadata"]
+        key = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
+        self._tables[plural] = {**self._tables.get(plural, {}), key: obj}
+
     def all(self, plural: str) -> Iterable[Obj]:
         return self._tables.get(plural, {}).values()
 

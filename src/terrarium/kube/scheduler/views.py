@@ -463,3 +463,8 @@ def read_node(obj: Obj) -> Node:
             name: image.get("sizeBytes", 0) for image in status.get("images") or () for name in image.get("names") or ()
         },
     )
+
+
+def read_labels_only(labels: Mapping[str, str]) -> Node:
+    """A node of which only the labels are known, for terms which look at nothing else."""
+    return Node({}, "", labels, (), False, {})

@@ -129,6 +129,7 @@ class InterPodAffinity:
     def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> Skip | None:
         pod = cycle.pod
         own = bool(pod.preferred_affinity or pod.preferred_anti_affinity)
+        # A pod with preferences of its own is compared with everything, also when existing preferences are to be ignored.
         if not own and self._ignore_existing:
             return Skip.SKIP
         scores: dict[Domain, int] = {}
@@ -146,9 +147,8 @@ class InterPodAffinity:
                             scores[(term.topology_key, value)] = (
                                 scores.get((term.topology_key, value), 0) + self._hard_weight
                             )
-                if not self._ignore_existing:
-                    self._weigh(scores, other.preferred_affinity, pod, own_labels, node, 1)
-                    self._weigh(scores, other.preferred_anti_affinity, pod, own_labels, node, -1)
+                self._weigh(scores, other.preferred_affinity, pod, own_labels, node, 1)
+                self._weigh(scores, other.preferred_anti_affinity, pod, own_labels, node, -1)
         if not scores:
             return Skip.SKIP
         cycle.notes["score/" + self.name] = scores

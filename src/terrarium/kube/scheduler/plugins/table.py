@@ -21,6 +21,10 @@ from terrarium.kube.scheduler.plugins.inter_pod import InterPodAffinity
 from terrarium.kube.scheduler.plugins.node_affinity import NodeAffinity
 from terrarium.kube.scheduler.plugins.resources import NodeResourcesBalancedAllocation, NodeResourcesFit, Scoring
 from terrarium.kube.scheduler.plugins.spread import SYSTEM_DEFAULTS, PodTopologySpread
+from terrarium.kube.scheduler.plugins.volume_binding import VolumeBinding
+from terrarium.kube.scheduler.plugins.volume_limits import NodeVolumeLimits
+from terrarium.kube.scheduler.plugins.volume_restrictions import VolumeRestrictions
+from terrarium.kube.scheduler.plugins.volume_zone import VolumeZone
 
 Args = Mapping[str, Any]
 """A plugin's `args` of a KubeSchedulerConfiguration, {} when there are none."""
@@ -75,6 +79,10 @@ DEFAULTS: Mapping[str, Entry] = {
     "NodeAffinity": Entry(lambda args: NodeAffinity(args.get("addedAffinity")), 2),
     "NodePorts": Entry(lambda args: NodePorts()),
     "NodeResourcesFit": Entry(_fit, 1),
+    "VolumeRestrictions": Entry(lambda args: VolumeRestrictions()),
+    "NodeVolumeLimits": Entry(lambda args: NodeVolumeLimits()),
+    "VolumeBinding": Entry(lambda args: VolumeBinding()),
+    "VolumeZone": Entry(lambda args: VolumeZone()),
     "PodTopologySpread": Entry(_spread, 2),
     "InterPodAffinity": Entry(_inter_pod, 2),
     "DefaultPreemption": Entry(_preemption),

@@ -1,19 +1,14 @@
-"""The batch door `terrarium scheduler replay`: clusters in, decisions out, a line of JSON each.
-
-The form of questions and answers is that of the recordings of the real scheduler (`tests/data/scheduler`).
-"""
+"""Replay of clusters: pods to place, each with what every plugin says of every node."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable, Mapping
-from typing import IO, Any
 
 from terrarium.kube.api.kinds import Obj
-from terrarium.kube.scheduler.cycle import Decision, Sampling, decide
-from terrarium.kube.scheduler.framework import Code, Rejection
-from terrarium.kube.scheduler.preemption import Preemption
+from terrarium.kube.scheduler.cycle import Decision, Sampling, decide, survey
+from terrarium.kube.scheduler.framework import Change, Code, Cycle, Framework, OnlyNodes, PreFilterAnswer, Rejection
+from terrarium.kube.scheduler.preemption import Preemption, preempt
 from terrarium.kube.scheduler.profiles import frameworks
 from terrarium.kube.scheduler.snapshot import Objects, Snapshot
 from terrarium.kube.scheduler.views import Pod, read_node, read_pod
@@ -47,9 +42,8 @@ def place(case: Obj) -> Obj:
         pod = read_pod(obj)
         pods[pod.key] = pod
     nodes = [read_node(obj) for obj in cluster.get("nodes") or ()]
-    snapshot = Snapshot.of(
-        nodes, pods.values(), Objects(tables({k: v for k, v in cluster.items() if k not in ("nodes", "pods")}))
-    )
+    objects = Objects(tables({k: v for k, v in cluster.items() if k not in ("nodes", "pods")}))
+    snapshot = Snapshot.of(nodes, pods.values(), objects)
     profiles = frameworks(case.get("config"))
     sampling = Sampling(case["percentageOfNodesToScore"]) if "percentageOfNodesToScore" in case else None
     answers = []
@@ -65,9 +59,13 @@ def place(case: Obj) -> Obj:
             answers.append({"pod": key, "preEnqueue": said})
             continue
         decision = decide(framework, pod, snapshot, lambda best: best[0], sampling)
-        answers.append(_sampled(key, decision) if sampling else _answer(key, decision, framework.weights))
+        if sampling:
+            answers.append(_sampled(key, decision))
+        else:
+            answers.append(_answer(key, decision, framework.weights) | _more(framework, pod, snapshot, decision))
         target = (case.get("follow") or [None] * len(case["schedule"]))[index]
         if target:
+            _write_volumes(framework.pre_bind(Cycle(pod, snapshot), snapshot.by_name[target]), answers[-1], objects)
             placed = copy.deepcopy(pod.obj)
             placed.setdefault("spec", {})["nodeName"] = target
             placed.setdefault("status", {})["startTime"] = f"2026-02-01T00:{index // 60:02}:{index % 60:02}Z"
@@ -76,6 +74,28 @@ def place(case: Obj) -> Obj:
                 if pod in waiting:
                     waiting.remove(pod)  # type: ignore[attr-defined]
     return {"id": case["id"], "expect": answers}
+
+
+def _write_volumes(changes: Iterable[Change], answer: Obj, objects: Objects) -> None:
+    """What would be written before binding: noted in the answer, and true for the pods that follow."""
+    for change in changes:
+        metadata = change.obj["metadata"]
+        known = {"bind-completed", "bound-by-controller", "selected-node"}
+        noted: Obj = {
+            "update": "PersistentVolume" if change.plural == "persistentvolumes" else "PersistentVolumeClaim",
+            "annotations": {
+                k: v for k, v in (metadata.get("annotations") or {}).items() if k.rpartition("/")[2] in known
+            },
+        }
+        if change.plural == "persistentvolumes":
+            reference = change.obj["spec"]["claimRef"]
+            noted |= {"name": metadata["name"], "claimRef": f"{reference['namespace']}/{reference['name']}"}
+            objects.put(change.plural, change.obj)
+        else:
+            namespace = metadata.get("namespace") or "default"
+            noted["name"] = f"{namespace}/{metadata['name']}"
+            objects.put(change.plural, {**change.obj, "metadata": {**metadata, "namespace": namespace}})
+        answer.setdefault("preBind", []).append(noted)
 
 
 def _status(rejection: Rejection) -> list[str]:
@@ -106,6 +126,42 @@ def _answer(key: str, decision: Decision, weights: Mapping[str, int]) -> Obj:
     return answer
 
 
+def _more(framework: Framework, pod: Pod, snapshot: Snapshot, decision: Decision) -> Obj:
+    """What the decision left out because it was settled without: each plugin asked by itself."""
+    more: Obj = {"preFilter": {}, "filters": {}, "preScore": {}}
+    for plugin in framework.pre_filters:
+        more["preFilter"][plugin.name] = _said(plugin.pre_filter(Cycle(pod, snapshot)))
+    cycle = Cycle(pod, snapshot)
+    only = framework.pre_filter(cycle)
+    if isinstance(only, Rejection):
+        return more
+    if isinstance(only, OnlyNodes):
+        more["preFilterNodes"] = sorted(only.names & snapshot.by_name.keys())
+    for judge in framework.filters:
+        if judge.name not in cycle.skip_filter:
+            said = {node.name: judge.filter(cycle, node) for node in snapshot.nodes}
+            more["filters"][judge.name] = {name: _status(no) for name, no in said.items() if no is not None}
+    if not decision.node and not decision.error and decision.preemption is None:
+        more["preemption"] = _preemption(preempt(framework, cycle, decision.rejected))
+    if decision.node and decision.node == pod.nominated:
+        found = survey(framework, cycle, only)
+        more["feasibleIfNotNominated"] = sorted(n.name for n in found.feasible)
+        more["rejected"] = {node: [r.plugin, *_status(r)] for node, r in found.rejected.items()}
+    if len(decision.feasible) > 1 and not decision.error:
+        feasible = [snapshot.by_name[name] for name in decision.feasible]
+        skips = {p.name: p.pre_score(Cycle(pod, snapshot), feasible) for p in framework.pre_scores}
+        more["preScore"] = {name: "Success" if skip is None else "Skip" for name, skip in skips.items()}
+    return more
+
+
+def _said(answer: PreFilterAnswer) -> object:
+    if answer is None:
+        return "Success"
+    if isinstance(answer, Rejection):
+        return _status(answer)
+    return {"nodes": sorted(answer.names)} if isinstance(answer, OnlyNodes) else "Skip"
+
+
 def _sampled(key: str, decision: Decision) -> Obj:
     """Which nodes were looked at, in which order."""
     answer: Obj = {"pod": key, "evaluated": decision.evaluated, "feasibleCount": len(decision.feasible)}
@@ -127,13 +183,3 @@ def _preemption(found: Preemption) -> Obj:
         "message": found.message,
         "nominate": found.nominate,
     }
-
-
-def serve(door: str, source: IO[str], sink: IO[str]) -> None:
-    """Answers every line of `source` on `sink`; a case that can't be answered says why in `error`."""
-    doors: Mapping[str, Any] = {"plugins": place}
-    for line in source:
-        case = json.loads(line)
-        answer = doors[door](case)
-        sink.write(json.dumps(answer) + "\n")
-        sink.flush()

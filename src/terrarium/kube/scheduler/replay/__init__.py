@@ -1,0 +1,29 @@
+"""The batch door `terrarium scheduler replay`: recorded questions in, answers out, a line of JSON each.
+
+The form of questions and answers is that of the recordings of the real scheduler (`tests/data/scheduler`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import IO
+
+from terrarium.kube.api.kinds import Obj
+from terrarium.kube.scheduler.replay import plugins
+
+Answer = Callable[[Obj], Obj | None]
+"""Answers one line; None where there is nothing to say to it."""
+
+DOORS: Mapping[str, Callable[[], Answer]] = {"plugins": lambda: plugins.place}
+"""Each door makes its own answering function, which may remember what a first line told it."""
+
+
+def serve(door: str, source: IO[str], sink: IO[str]) -> None:
+    """Answers every line of `source` on `sink`."""
+    answer = DOORS[door]()
+    for line in source:
+        said = answer(json.loads(line))
+        if said is not None:
+            sink.write(json.dumps(said) + "\n")
+            sink.flush()
