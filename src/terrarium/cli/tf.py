@@ -174,7 +174,6 @@ def main(args: list[str]) -> int:
 
 def flag_problem(world: object, name: str, text: str) -> int:
     from terrarium.base.diagnostics import error
-    from terrarium.cli.tf_help import help_text
     from terrarium.cli.tf_world import World
 
     assert isinstance(world, World)
@@ -182,13 +181,7 @@ def flag_problem(world: object, name: str, text: str) -> int:
         code = world.fail(error("Failed to parse command-line flags", text))
         print(f"\nFor more help on using this command, run:\n  terraform {name} -help", file=sys.stderr)
         return code
-    print(
-        f"Error parsing command-line flags: {text}\n"
-        if name != "state"
-        else f"Error parsing command-line flags: {text}\n",
-        file=sys.stderr,
-    )
-    del help_text
+    print(f"Error parsing command-line flags: {text}\n", file=sys.stderr)
     return 1
 
 

@@ -104,7 +104,7 @@ def init(world: World, args: Sequence[str]) -> int:
             return code
     manifest = world.manifest()
     if flags.flag("get", True):
-        manifest, installed, diagnostics = install_modules(world, root, flags.flag("upgrade"), say)
+        manifest, _, diagnostics = install_modules(world, root, flags.flag("upgrade"), say)
         if has_errors(diagnostics):
             return _fail(world, flags, diagnostics)
     root, diagnostics = load_tree(disk, manifest)

@@ -84,7 +84,7 @@ def move(world: World, args: Sequence[str]) -> int:
                     f"Cannot move {_text(source)}: does not match anything in the current state.",
                 )
             )
-        for old, new in pairs:
+        for _, new in pairs:
             if state.get(new) is not None and not any(o == new for o, _ in pairs):
                 return world.fail(
                     error(

@@ -451,7 +451,8 @@ def _json(change: Change, kind: str) -> Node:
     if kind == "object":
         items: dict[str, Node] = {}
         action = _collection_start(change, dict)
-        for key in change.keys():
+        names = change.keys()
+        for key in names:
             items[key] = compare_any(change.member(key))
             action = joined(action, items[key].action)
         return Members(action, False, items)

@@ -63,7 +63,10 @@ def attributes(*names: str, required: tuple[str, ...] = ()) -> tuple[AttributeSc
 
 
 def blocks(*names: str, **labelled: tuple[str, ...]) -> tuple[BlockSchema, ...]:
-    return (*(BlockSchema(n, labels=()) for n in names), *(BlockSchema(n, labels=l) for n, l in labelled.items()))
+    return (
+        *(BlockSchema(n, labels=()) for n in names),
+        *(BlockSchema(n, labels=names_) for n, names_ in labelled.items()),
+    )
 
 
 FILE = BodySchema(

@@ -36,14 +36,13 @@ def is_local(text: str) -> bool:
 
 def parse_module_source(text: str, has_version: bool = False) -> ModuleSource:
     """The kind of a source. SourceError in Terraform's words."""
-    if has_version:
-        if is_local(text):
-            raise SourceError(
-                "Invalid registry module source address",
-                f'Failed to parse module registry address: can\'t use local directory "{text}" as a module registry address.'
-                "\n\nTerraform assumed that you intended a module registry source address because you also set the argument "
-                '"version", which applies only to registry modules.',
-            )
+    if has_version and is_local(text):
+        raise SourceError(
+            "Invalid registry module source address",
+            f'Failed to parse module registry address: can\'t use local directory "{text}" as a module registry address.'
+            "\n\nTerraform assumed that you intended a module registry source address because you also set the argument "
+            '"version", which applies only to registry modules.',
+        )
     if is_local(text):
         return ModuleSource("local", text)
     if not text.strip():

@@ -91,8 +91,7 @@ def manifest_text(modules: Mapping[str, Installed]) -> str:
 
 def joined_folder(parent: str, source: str) -> str:
     """The folder of a local module, relative to the working folder."""
-    found = posixpath.normpath(posixpath.join(parent, source))
-    return found
+    return posixpath.normpath(posixpath.join(parent, source))
 
 
 def load_tree(files: Files, manifest: Mapping[str, Installed], root: str = ".") -> tuple[ModuleNode, list[Diagnostic]]:

@@ -270,10 +270,14 @@ def _ignored(prior: Value, config: Value, path: Path) -> Value:
         if isinstance(config.type, Map) and isinstance(before, dict) and step in wanted:
             return Value(config.type, {k: v for k, v in wanted.items() if k != step}, config.marks)
         return config
-    if isinstance(wanted, tuple) and isinstance(before, tuple) and isinstance(step, int):
-        if step < len(wanted) and step < len(before):
-            inner = _ignored(before[step], wanted[step], rest) if rest else before[step]
-            return Value(config.type, (*wanted[:step], inner, *wanted[step + 1 :]), config.marks)
+    if (
+        isinstance(wanted, tuple)
+        and isinstance(before, tuple)
+        and isinstance(step, int)
+        and step < min(len(wanted), len(before))
+    ):
+        inner = _ignored(before[step], wanted[step], rest) if rest else before[step]
+        return Value(config.type, (*wanted[:step], inner, *wanted[step + 1 :]), config.marks)
     return config
 
 

@@ -29,6 +29,8 @@ class StateObject:
     tainted: bool = False
     dependencies: tuple[ConfigResource, ...] = ()
     create_before_destroy: bool = False
+    raw_sensitive: tuple[Any, ...] | None = None
+    """The sensitive paths as the file that was read has them."""
     _value: Value | None = None
     _type: Type | None = None
 

@@ -111,6 +111,7 @@ def _object(entry: Mapping[str, Any]) -> StateObject:
         schema_version=entry.get("schema_version", 0),
         attributes=attributes,
         sensitive=tuple(_path(p) for p in entry.get("sensitive_attributes") or ()),
+        raw_sensitive=tuple(entry.get("sensitive_attributes") or ()),
         private=base64.b64decode(entry.get("private") or ""),
         tainted=entry.get("status") == "tainted",
         dependencies=tuple(parse_config_resource(d) for d in entry.get("dependencies") or ()),
@@ -226,7 +227,10 @@ def _entry(key: object, deposed: str, held: StateObject) -> dict[str, Any]:
         entry["deposed"] = deposed
     entry["schema_version"] = held.schema_version
     entry["attributes"] = held.json()
-    entry["sensitive_attributes"] = [_path_json(p, held._value) for p in held.sensitive]
+    raw = held.raw_sensitive
+    entry["sensitive_attributes"] = (
+        list(raw) if raw is not None else [_path_json(p, held._value) for p in held.sensitive]
+    )
     if held.private:
         entry["private"] = base64.b64encode(held.private).decode()
     if held.dependencies:
