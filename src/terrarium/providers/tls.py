@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -34,6 +35,11 @@ def _algorithm(key: Any) -> str:
     return "RSA" if "RSA" in name else "ED25519" if "Ed25519" in name else "ECDSA"
 
 
+def _state_hash(raw: bytes) -> str:
+    """An id from bytes: the real provider takes them for text and trims white space first."""
+    return hashlib.sha1(raw.strip(b" \t\n\v\f\r")).hexdigest()
+
+
 def _public(key: Any) -> Plain:
     """What both a private key and the data source show of the public half."""
     from cryptography.hazmat.primitives import serialization
@@ -43,7 +49,7 @@ def _public(key: Any) -> Plain:
     der = public.public_bytes(serialization.Encoding.DER, form)
     pem = public.public_bytes(serialization.Encoding.PEM, form).decode()
     shown: Plain = {
-        "id": hashlib.sha1(der).hexdigest(),
+        "id": _state_hash(der),
         "public_key_pem": pem,
         "public_key_openssh": "",
         "public_key_fingerprint_md5": "",
@@ -82,7 +88,12 @@ class PrivateKey(Resource):
             case "RSA":
                 key = rsa.generate_private_key(65537, int(new["rsa_bits"]))
             case "ECDSA":
-                curves: dict[str, Any] = {"P224": ec.SECP224R1, "P256": ec.SECP256R1, "P384": ec.SECP384R1, "P521": ec.SECP521R1}
+                curves: dict[str, Any] = {
+                    "P224": ec.SECP224R1,
+                    "P256": ec.SECP256R1,
+                    "P384": ec.SECP384R1,
+                    "P521": ec.SECP521R1,
+                }
                 key = ec.generate_private_key(curves[new["ecdsa_curve"]]())
             case _:
                 key = ed25519.Ed25519PrivateKey.generate()
@@ -131,6 +142,12 @@ def _exactly_one(config: Plain, *names: str) -> Iterable[Diagnostic]:
             yield complaint("Invalid Attribute Combination", detail, (name,))
 
 
+def _precise(moment: datetime) -> str:
+    """With the fraction of the second, which a certificate itself has no room for."""
+    fraction = f".{moment.microsecond:06d}".rstrip("0").rstrip(".")
+    return rfc3339(moment).replace("Z", f"{fraction}Z")
+
+
 # --- names and extensions
 
 
@@ -148,8 +165,13 @@ _NAMES = (
 )
 
 
+# What ASN.1's PrintableString holds; Go prefers it.
+_PRINTABLE = re.compile(r"[A-Za-z0-9 '()+,./:=?*&-]+")
+
+
 def _name(blocks: list[Plain] | None) -> Any:
     from cryptography import x509
+    from cryptography.x509.name import _ASN1Type
     from cryptography.x509.oid import NameOID
 
     given = blocks[0] if blocks else {}
@@ -158,7 +180,8 @@ def _name(blocks: list[Plain] | None) -> Any:
         values = given.get(argument)
         for value in values if isinstance(values, list) else [values]:
             if value:
-                parts.append(x509.NameAttribute(getattr(NameOID, oid), value))
+                kind = _ASN1Type.PrintableString if _PRINTABLE.fullmatch(value) else _ASN1Type.UTF8String
+                parts.append(x509.NameAttribute(getattr(NameOID, oid), value, kind))
     return x509.Name(parts)
 
 
@@ -217,7 +240,8 @@ def _certificate(new: Plain, subject: Any, public: Any, issuer: Any, signer: Any
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-    start = Clock().now().replace(microsecond=0)
+    now = Clock().now()
+    start = now.replace(microsecond=0)
     end = start + timedelta(hours=int(new["validity_period_hours"]))
     serial = x509.random_serial_number() >> 31
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public)
@@ -244,9 +268,9 @@ def _certificate(new: Plain, subject: Any, public: Any, issuer: Any, signer: Any
         **new,
         "id": str(serial),
         "cert_pem": signed.public_bytes(serialization.Encoding.PEM).decode(),
-        "ready_for_renewal": False,
-        "validity_start_time": rfc3339(start),
-        "validity_end_time": rfc3339(end),
+        "ready_for_renewal": bool(new.get("ready_for_renewal")),
+        "validity_start_time": _precise(now),
+        "validity_end_time": _precise(now + (end - start)),
     }
 
 
@@ -269,13 +293,14 @@ class _Certificate(Resource):
 
     def amend(self, plan: Drawing) -> None:
         if plan.prior is None:
-            plan.set("ready_for_renewal", False)
+            early, whole = plan.members["early_renewal_hours"].data, plan.members["validity_period_hours"].data
+            plan.set("ready_for_renewal", isinstance(early, int) and isinstance(whole, int) and early >= whole)
             return
         end, early = plan.prior["validity_end_time"].data, plan.members["early_renewal_hours"]
         if isinstance(end, str) and early.is_known and not early.is_null:
             due = parse_rfc3339(end) - timedelta(hours=int(early.data))
             if Clock().now() > due:
-                plan.forget("ready_for_renewal")
+                plan.set("ready_for_renewal", True)
                 plan.replace.append(("ready_for_renewal",))
 
     def read(self, old: Plain) -> Plain | None:
@@ -313,8 +338,9 @@ class Request(Resource):
         names = _alternatives(new)
         if names is not None:
             builder = builder.add_extension(names, critical=False)
-        pem = builder.sign(key, _hash_for(key)).public_bytes(serialization.Encoding.PEM).decode()
-        digest = hashlib.sha1(pem.encode()).hexdigest()
+        request = builder.sign(key, _hash_for(key))
+        pem = request.public_bytes(serialization.Encoding.PEM).decode()
+        digest = _state_hash(request.public_bytes(serialization.Encoding.DER))
         return {**new, "id": digest, "cert_request_pem": pem, "key_algorithm": _algorithm(key)}
 
 
