@@ -206,10 +206,17 @@ class Player:
 
     def real(self, recorded: str) -> str:
         """Our name for a recorded one: of the same prefix, the one made at the same place in the order."""
+        if "<hash-" in recorded:
+            begin = recorded.partition("<hash-")[0]
+            prefix = next((p for p, _ in self.made if p.startswith(begin)), None)
+            recorded = re.sub(r".*<hash-\d+>-", prefix, recorded) if prefix else recorded
+            names = [re.sub(r".*<hash-\d+>-", prefix, n) if prefix else n for n in self._recorded_names()]
+        else:
+            names = self._recorded_names()
         match = re.fullmatch(r"(.*)<gen-(\d+)>", recorded)
         if match is None:
             return recorded
-        names = [n for n in self._recorded_names() if n.startswith(match[1]) and re.fullmatch(r".*<gen-\d+>", n)]
+        names = [n for n in names if re.fullmatch(r".*<gen-\d+>", n)]
         names = [n for n in names if n.rpartition("<gen-")[0] == match[1]]
         ours = [name for prefix, name in self.made if prefix == match[1]]
         at = names.index(recorded)
@@ -441,6 +448,9 @@ class Player:
             text = re.sub(pattern, blank, text)
         for prefix in self.prefixes:
             text = re.sub(rf"(?<![\w.-]){re.escape(prefix)}{SAFE}(?![\w<-])", f"{prefix}<gen>", text)
+        if "<hash-" in json.dumps(self.scenario["final"]):
+            text = re.sub(r'(-hash|/hash)": "(\w+-)?[a-z0-9]{8,10}"', r'\1": "\2<hash>"', text)
+            text = re.sub(r"\b(web|db)-[a-z0-9]{8,10}\b", r"\1-<hash>", text)
         return text
 
 

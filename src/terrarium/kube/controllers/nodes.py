@@ -304,7 +304,9 @@ def seconds_left(pod: Obj, taints: Sequence[Mapping[str, Any]]) -> float | None:
 class TaintEviction(Controller):
     """Keys are pods. A pod's time runs from when its node got the taints."""
 
-    name: ClassVar[str] = "taint-eviction-controller"
+    # It works with the rights of the node controller, as the real one does.
+    name: ClassVar[str] = "node-controller"
+    component: ClassVar[str] = "taint-eviction-controller"
     inputs: ClassVar[Sequence[Resource]] = (PODS, NODES)
 
     def __init__(self, *args: Any) -> None:
