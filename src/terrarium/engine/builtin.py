@@ -108,7 +108,7 @@ class Builtin:
         else:
             before = prior.data
             if not equal(before["input"], members["input"]):
-                members["output"] = _unknown_like(members["input"])
+                members["output"] = unknown(members["input"].type)
             if not equal(before["triggers_replace"], members["triggers_replace"]):
                 replace = (("triggers_replace",),)
         return PlanResult(_object("data", **members), replace, private)
