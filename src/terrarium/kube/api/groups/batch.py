@@ -5,7 +5,7 @@ from __future__ import annotations
 from terrarium.kube.api.groups.rows import Group
 from terrarium.kube.api.prepare import workloads as prepare
 from terrarium.kube.api.strategies.make import status, strategy
-from terrarium.kube.api.validation import workloads
+from terrarium.kube.api.validation import jobs, workloads
 
 V1 = Group("batch/v1")
 
@@ -20,8 +20,8 @@ KINDS = (
             "io.k8s.api.batch.v1.CronJob",
             create=prepare.cron_create,
             update=prepare.cron_update,
-            check=[workloads.cron_job_create],
-            check_update=[workloads.cron_job],
+            check=[jobs.cron_job_create],
+            check_update=[jobs.cron_job],
             warnings=workloads.cron_warnings,
             generation=True,
         ),
@@ -30,13 +30,13 @@ KINDS = (
         "Job",
         "jobs",
         categories=("all",),
-        subresources=(status("io.k8s.api.batch.v1.Job", check=[workloads.job_status]),),
+        subresources=(status("io.k8s.api.batch.v1.Job", check=[jobs.job_status]),),
         strategy=strategy(
             "io.k8s.api.batch.v1.Job",
             create=prepare.job_create,
             update=prepare.update,
-            check=[workloads.job],
-            check_update=[workloads.job_update],
+            check=[jobs.job],
+            check_update=[jobs.job_update],
             warnings=workloads.template_warnings,
             generation=True,
         ),

@@ -12,7 +12,7 @@ from terrarium.kube.api.prepare import services as service_prepare
 from terrarium.kube.api.prepare import workloads as workload_prepare
 from terrarium.kube.api.prepare.pods import drop_disabled
 from terrarium.kube.api.strategies.make import status, strategy
-from terrarium.kube.api.validation import platform, pods, services, storage, workloads
+from terrarium.kube.api.validation import platform, pods, quotas, services, storage, workloads
 
 V1 = Group("v1")
 
@@ -69,7 +69,7 @@ KINDS = (
         "LimitRange",
         "limitranges",
         short=("limits",),
-        strategy=strategy("io.k8s.api.core.v1.LimitRange", check=[platform.limit_range], create_on_update=True),
+        strategy=strategy("io.k8s.api.core.v1.LimitRange", check=[quotas.limit_range], create_on_update=True),
     ),
     V1.row(
         "Namespace",
@@ -240,8 +240,8 @@ KINDS = (
             "io.k8s.api.core.v1.ResourceQuota",
             create=common.no_status,
             update=common.stored_status,
-            check=[platform.quota],
-            check_update=[platform.quota_update],
+            check=[quotas.quota],
+            check_update=[quotas.quota_update],
             meta_on_update=True,
         ),
     ),

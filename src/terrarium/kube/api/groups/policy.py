@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from terrarium.kube.api.groups.rows import Group
 from terrarium.kube.api.strategies.make import status, with_status
-from terrarium.kube.api.validation import platform
+from terrarium.kube.api.validation import autoscaling as checks
 
 V1 = Group("policy/v1")
 
@@ -13,9 +13,9 @@ KINDS = (
         "PodDisruptionBudget",
         "poddisruptionbudgets",
         short=("pdb",),
-        subresources=(status("io.k8s.api.policy.v1.PodDisruptionBudget", check=[platform.budget_status]),),
+        subresources=(status("io.k8s.api.policy.v1.PodDisruptionBudget", check=[checks.budget_status]),),
         strategy=with_status(
-            "io.k8s.api.policy.v1.PodDisruptionBudget", check=[platform.budget], generation=True, unconditional=False
+            "io.k8s.api.policy.v1.PodDisruptionBudget", check=[checks.budget], generation=True, unconditional=False
         ),
     ),
 )

@@ -11,7 +11,7 @@ from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, FieldError, Obj
 from terrarium.kube.api.prepare.pods import qos_class
 from terrarium.kube.api.quantity import Quantity
-from terrarium.kube.api.validation import containers, meta, scheduling
+from terrarium.kube.api.validation import containers, meta, mounts, scheduling
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 from terrarium.kube.api.validation.volumes import volumes as check_volumes
 
@@ -104,11 +104,11 @@ def security(errors: Errors, spec: Obj, path: str) -> None:
     """The pod's own security context."""
     held = spec.get("securityContext") or {}
     where = f"{path}.securityContext"
-    containers.identity(errors, held.get("fsGroup"), f"{where}.fsGroup")
-    containers.identity(errors, held.get("runAsUser"), f"{where}.runAsUser")
-    containers.identity(errors, held.get("runAsGroup"), f"{where}.runAsGroup")
+    mounts.identity(errors, held.get("fsGroup"), f"{where}.fsGroup")
+    mounts.identity(errors, held.get("runAsUser"), f"{where}.runAsUser")
+    mounts.identity(errors, held.get("runAsGroup"), f"{where}.runAsGroup")
     for index, group in enumerate(held.get("supplementalGroups") or ()):
-        containers.identity(errors, group, f"{where}.supplementalGroups[{index}]")
+        mounts.identity(errors, group, f"{where}.supplementalGroups[{index}]")
     if spec.get("shareProcessNamespace") and spec.get("hostPID"):
         errors.invalid(
             f"{where}.shareProcessNamespace", True, "ShareProcessNamespace and HostPID cannot both be enabled"
@@ -116,10 +116,10 @@ def security(errors: Errors, spec: Obj, path: str) -> None:
     _sysctls(errors, held.get("sysctls"), f"{where}.sysctls", spec)
     if held.get("fsGroupChangePolicy") is not None:
         errors.one_of(f"{where}.fsGroupChangePolicy", held["fsGroupChangePolicy"], ("Always", "OnRootMismatch"))
-    containers.seccomp(errors, held.get("seccompProfile"), f"{where}.seccompProfile")
+    mounts.seccomp(errors, held.get("seccompProfile"), f"{where}.seccompProfile")
     if held.get("supplementalGroupsPolicy") is not None:
         errors.one_of(f"{where}.supplementalGroupsPolicy", held["supplementalGroupsPolicy"], ("Merge", "Strict"))
-    containers.apparmor(errors, held.get("appArmorProfile"), f"{where}.appArmorProfile")
+    mounts.apparmor(errors, held.get("appArmorProfile"), f"{where}.appArmorProfile")
 
 
 def _os(errors: Errors, spec: Obj, path: str) -> None:

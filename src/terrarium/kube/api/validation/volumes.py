@@ -9,8 +9,9 @@ from terrarium.kube.api import names
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.api.quantity import Quantity
 from terrarium.kube.api.validation import storage
-from terrarium.kube.api.validation.containers import VOLUME_PATHS, descending, field_ref, no_dots, resource_field
+from terrarium.kube.api.validation.containers import VOLUME_PATHS, field_ref, resource_field
 from terrarium.kube.api.validation.fields import Errors, items
+from terrarium.kube.api.validation.mounts import descending, no_dots
 
 HOST_PATH_TYPES = (
     "",
