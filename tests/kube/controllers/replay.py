@@ -381,7 +381,9 @@ class Player:
             if kind not in self.kinds:
                 continue
             row = self.kinds[kind]
-            items = (await self.client.list(self.resource(row), "demo" if row.namespaced else "")).items
+            items = list((await self.client.list(self.resource(row), "demo" if row.namespaced else "")).items)
+            if row.namespaced and "demob" in json.dumps(recorded):
+                items += (await self.client.list(self.resource(row), "demob")).items
             if not row.namespaced:
                 names = {r["metadata"]["name"] for r in recorded}
                 items = [i for i in items if i["metadata"]["name"] in names]
@@ -399,7 +401,7 @@ class Player:
                 }
             )
             for e in events
-            if e["source"].get("component") != "default-scheduler"
+            if "default-scheduler" not in (e["source"].get("component"), e.get("reportingComponent"))
             and (e["involvedObject"].get("namespace") == "demo" or "node" in self.scenario["id"])
         )
         theirs = Counter(

@@ -301,6 +301,13 @@ def seconds_left(pod: Obj, taints: Sequence[Mapping[str, Any]]) -> float | None:
     return left
 
 
+def at_the_end(pod: Obj, condition: Mapping[str, Any]) -> dict[str, Any]:
+    """A strategic merge patch of conditions that puts a new one behind the others."""
+    types = [c["type"] for c in o.status(pod).get("conditions") or () if c["type"] != condition["type"]]
+    order = [{"type": type} for type in [*types, condition["type"]]]
+    return {"$setElementOrder/conditions": order, "conditions": [dict(condition)]}
+
+
 class TaintEviction(Controller):
     """Keys are pods. A pod's time runs from when its node got the taints."""
 
@@ -351,7 +358,7 @@ class TaintEviction(Controller):
             "lastTransitionTime": rfc3339(self.clock.now()),
         }
         try:
-            await write.patch(PODS, pod, {"status": {"conditions": [condition]}}, subresource="status")
+            await write.patch(PODS, pod, {"status": at_the_end(pod, condition)}, subresource="status")
             await write.delete(PODS, pod)
         except ApiError as error:
             if error.code != 404:
@@ -441,7 +448,7 @@ class PodGarbage(Controller):
                         "message": why,
                         "lastTransitionTime": rfc3339(self.clock.now()),
                     }
-                    status["conditions"] = [condition]
+                    status |= at_the_end(pod, condition)
                 await write.patch(PODS, pod, {"status": status}, subresource="status")
             await write.delete(PODS, pod, grace=0)
         except ApiError as error:
