@@ -68,8 +68,9 @@ def uid_precondition(asked: str, found: str) -> str:
     return f"Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
 
 
-def storage_error(key: str, why: str) -> str:
-    """How a failed precondition of a write is worded: it comes from the store."""
+def storage_error(kind: Kind, namespace: str, name: str, why: str) -> str:
+    """How a failed precondition of a write is worded: it comes from the store, with etcd's key."""
+    key = "/".join(part for part in ("/registry", kind.plural, namespace if kind.namespaced else "", name) if part)
     return f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
 
 

@@ -28,6 +28,10 @@ PATCHES: dict[str, PatchType] = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+_BAD_INCLUDE = (
+    "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', 'None', or "
+    "empty"
+)
 _MANAGER_LIMIT = 128
 _JOB_WARNING = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
@@ -235,7 +239,7 @@ class Handlers:
 
         include = request.info.first("includeObject")
         if include not in ("", "None", "Metadata", "Object"):
-            raise errors.bad_request(f"unrecognized includeObject value: {quote(include)}")
+            raise errors.bad_request(_BAD_INCLUDE.format(quote(include)))
         objs = [record.obj(kind) for record in records]
         if meta is None:
             source = objs[0].get("metadata", {}) if objs else {}
@@ -353,7 +357,7 @@ class Handlers:
             raise errors.bare_500(str(wrong)) from None
         include = info.first("includeObject")
         if form.shape == "Table" and include not in ("", "None", "Metadata", "Object"):
-            raise errors.bad_request(f"unrecognized includeObject value: {quote(include)}")
+            raise errors.bad_request(_BAD_INCLUDE.format(quote(include)))
         bookmarks = flag(info.query, "allowWatchBookmarks")
         encoder = Events(self, request, target.kind, form)
         marked = bookmarks and bool(options.initial_events)

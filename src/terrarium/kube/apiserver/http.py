@@ -14,6 +14,7 @@ from terrarium.kube.api.hooks import Attributes, User
 from terrarium.kube.api.kinds import Kind
 from terrarium.kube.apiserver import authentication, bodies, errors, negotiate, requests
 from terrarium.kube.apiserver.api import Api, Target
+from terrarium.kube.apiserver.audit import Audit
 from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.handlers import Handlers
 from terrarium.kube.apiserver.messages import Receive, Reply, Request, Scope, Send
@@ -40,6 +41,7 @@ class App:
         pages: Pages,
         streams: Streams,
         metrics: Metrics,
+        audit: Audit | None = None,
     ) -> None:
         self._api = api
         self._authentication = authentication
@@ -47,6 +49,7 @@ class App:
         self._pages = pages
         self._streams = streams
         self._metrics = metrics
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -77,6 +80,8 @@ class App:
         for text in request.warnings:
             reply.headers.append(("warning", f"299 - {_quoted(text)}"))
         self._metrics.end(info, reply.status, seconds)
+        if self._audit is not None:
+            self._audit.write(request, reply.status)
         if reply.status == 101:
             # The connection was taken over and has been served to its end.
             return

@@ -311,7 +311,7 @@ class Resources:
         self._check_version(kind, name, strategy, meta, current)
         if meta.get("uid") and meta["uid"] != was.get("uid"):
             why = errors.uid_precondition(meta["uid"], was.get("uid", ""))
-            raise errors.conflict(kind, name, errors.storage_error(current.entry.key, why))
+            raise errors.conflict(kind, name, errors.storage_error(kind, meta.get("namespace", ""), name, why))
         for field_name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
             _keep(meta, was, field_name)
         meta.pop("selfLink", None)
@@ -366,9 +366,7 @@ class Resources:
                 raise errors.invalid_named(kind.group_version.group, kind.plural, name, [why])
             return
         if not asked.isdigit() or not asked.isascii():
-            raise errors.bare_500(
-                f'resourceVersion: Invalid value: "{asked}": strconv.ParseUint: parsing "{asked}": invalid syntax'
-            )
+            raise errors.bare_500(f'strconv.ParseUint: parsing "{asked}": invalid syntax')
         if int(asked) != current.entry.revision:
             raise errors.conflict(kind, name, errors.MODIFIED)
 
@@ -393,7 +391,7 @@ class Resources:
         self, kind: Kind, name: str, current: Record, options: DeleteOptions, call: Call, admit: bool
     ) -> Deleted:
         old = current.obj(kind)
-        _check_preconditions(kind, name, old, options)
+        check_preconditions(kind, name, old, options)
         behaviour = self._behaviour(kind)
         if admit:
             request = self._request(kind, "DELETE", None, old, call)
@@ -403,6 +401,8 @@ class Resources:
         meta = obj["metadata"]
         if change := await behaviour.delete(obj, call):
             change(obj)
+            if obj == old:
+                return Deleted(current, gone=False)
             return Deleted(await self._store_deleting(kind, current, obj, call), gone=False)
         now = self.clock.now()
         graceful, pending = self._begin_grace(kind, obj, options, now)
@@ -564,7 +564,7 @@ def _ends(obj: Obj, old: Obj) -> bool:
     return not old["metadata"].get("deletionGracePeriodSeconds")
 
 
-def _check_preconditions(kind: Kind, name: str, old: Obj, options: DeleteOptions) -> None:
+def check_preconditions(kind: Kind, name: str, old: Obj, options: DeleteOptions) -> None:
     meta = old["metadata"]
     if options.uid and options.uid != meta.get("uid"):
         why = (

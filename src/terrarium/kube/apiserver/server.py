@@ -20,6 +20,7 @@ from terrarium.kube.api.kinds import Registry
 from terrarium.kube.apiserver import admission as plugins
 from terrarium.kube.apiserver import bootstrap, services
 from terrarium.kube.apiserver.api import Api
+from terrarium.kube.apiserver.audit import Audit
 from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.authorization import Privileged, Union
 from terrarium.kube.apiserver.behaviours import behaviours
@@ -118,6 +119,7 @@ class ApiServer:
                 "bindings": Bindings(self.resources),
             },
         )
+        self._audit = Audit(config.audit_log, clock, ids) if config.audit_log else None
         self._discovery = Discovery(registry, f"{config.host}:0")
         self.metrics = Metrics()
         streams = Streams(self.api, kubelet)
@@ -137,6 +139,7 @@ class ApiServer:
             ),
             streams.websocket,
             self.metrics,
+            self._audit,
         )
         self._door = Door(self.api)
 
@@ -178,6 +181,8 @@ class ApiServer:
             await self._listener.close()
         await self._tasks.close()
         await self._storage.close()
+        if self._audit is not None:
+            self._audit.close()
 
     def client(self, user: str = "system:admin", groups: Sequence[str] = ("system:masters",)) -> LocalClient:
         """The API in process, as `user`."""

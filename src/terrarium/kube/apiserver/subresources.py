@@ -12,7 +12,7 @@ from terrarium.kube.api.hooks import AdmissionRequest
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import errors, structural
 from terrarium.kube.apiserver.api import Sub, Target
-from terrarium.kube.apiserver.resources import Call, DeleteOptions, Resources
+from terrarium.kube.apiserver.resources import Call, DeleteOptions, Resources, check_preconditions
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
 from terrarium.kube.client.contract import ApiError
 
@@ -144,17 +144,13 @@ class Binding(_Only):
         def bind(pod: Obj) -> Obj:
             if meta.get("uid") and meta["uid"] != pod["metadata"]["uid"]:
                 why = errors.uid_precondition(meta["uid"], pod["metadata"]["uid"])
-                raise errors.conflict(
-                    pods, name, errors.storage_error(self._resources.key(pods, target.namespace, name), why)
-                )
+                raise errors.conflict(pods, name, errors.storage_error(pods, target.namespace, name, why))
             if meta.get("resourceVersion") and meta["resourceVersion"] != pod["metadata"]["resourceVersion"]:
                 why = (
                     f"Precondition failed: ResourceVersion in precondition: {meta['resourceVersion']}, "
                     f"ResourceVersion in object meta: {pod['metadata']['resourceVersion']}"
                 )
-                raise errors.conflict(
-                    pods, name, errors.storage_error(self._resources.key(pods, target.namespace, name), why)
-                )
+                raise errors.conflict(pods, name, errors.storage_error(pods, target.namespace, name, why))
             if pod["metadata"].get("deletionTimestamp"):
                 raise _refused(name, f"pod {name} is being deleted, cannot be assigned to a host")
             if pod["spec"].get("nodeName"):
@@ -218,6 +214,7 @@ class Eviction(_Only):
             conditions.get("uid") or "",
             conditions.get("resourceVersion") or "",
         )
+        check_preconditions(target.kind, target.name, pod, how)
         if _counts(pod):
             await self._spend(pod, call)
         if not call.dry_run and not pod["metadata"].get("deletionTimestamp"):
@@ -253,10 +250,8 @@ class Eviction(_Only):
         labels = pod["metadata"].get("labels")
         budgets = [b for b in await self._resources.all(kind, namespace) if _covers(b, labels)]
         if len(budgets) > 1:
-            raise errors.status(
-                500,
-                "InternalError",
-                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            raise errors.bare_500(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
             )
         if not budgets:
             return
