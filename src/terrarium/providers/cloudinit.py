@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from terrarium.base.diagnostics import Diagnostic
+from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.providers.framework import DataSource, Plain, Resource, SmallProvider, complaint
 
 
@@ -58,7 +58,9 @@ def _checked(config: Plain) -> Iterable[Diagnostic]:
 
 class Config(Resource):
     def validate(self, config: Plain) -> Iterable[Diagnostic]:
-        return _checked(config)
+        yield from _checked(config)
+        note = "This resource is deprecated, please use the cloudinit_config data source instead."
+        yield complaint("Deprecated", note, severity=Severity.WARNING)
 
     def create(self, new: Plain) -> Plain:
         return rendered(new)
