@@ -85,7 +85,7 @@ def _key(value: Hashable) -> str:
 def load(body: bytes) -> Any:
     """The value of the first document. Raises `YamlError`."""
     try:
-        return yaml.load(body, _Loader)
+        return next(iter(yaml.load_all(body, _Loader)), None)
     except yaml.MarkedYAMLError as wrong:
         line = f"line {wrong.problem_mark.line + 1}: " if wrong.problem_mark else ""
         raise YamlError(f"yaml: {line}{wrong.problem or wrong}") from None

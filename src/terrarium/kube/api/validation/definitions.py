@@ -269,7 +269,7 @@ def _default(errors: Errors, value: Any, kind: str, path: str) -> None:
     if value is None:
         return
     found = _json_type(value)
-    errors.invalid(path, found, f' in body must be of type {kind}: "{found}"')
+    errors.wrong_type(path, found, f' in body must be of type {kind}: "{found}"')
 
 
 def definition_update(errors: Errors, obj: Obj, context: Context) -> None:

@@ -51,6 +51,9 @@ class Errors(list[FieldError]):
         for message in messages:
             self.invalid(path, value, message)
 
+    def wrong_type(self, path: str, value: Any, message: str) -> None:
+        self.append(FieldError("FieldValueTypeInvalid", path, f"Invalid value: {shown(value)}: {message}"))
+
     def required(self, path: str, message: str = "") -> None:
         tail = f": {message}" if message else ""
         self.append(FieldError("FieldValueRequired", path, f"Required value{tail}"))

@@ -272,7 +272,7 @@ def job_status(errors: Errors, obj: Obj, context: Context) -> None:
     status, old = obj.get("status") or {}, at(context.old, "status") or {}
     for name in ("active", "succeeded", "failed", "ready", "terminating"):
         errors.not_negative(f"status.{name}", status.get(name))
-    if (status.get("ready") or 0) > (status.get("active") or 0):
+    if status.get("ready") is not None and status["ready"] > (status.get("active") or 0):
         errors.invalid("status.ready", status["ready"], "cannot set more ready pods than active")
     complete, failed = _condition(status, "Complete"), _condition(status, "Failed")
     if complete:

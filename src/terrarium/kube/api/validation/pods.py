@@ -542,7 +542,7 @@ def spec_warnings(spec: Obj, path: str) -> list[str]:
                     found.append(f"{where}{tail}.labelSelector: a null labelSelector results in matching no pod")
     for where, volume in items(spec.get("volumes"), f"{path}.volumes"):
         source = volume.get("projected")
-        if source is not None and not source.get("sources"):
+        if source is not None and not any(any(part.values()) for part in source.get("sources") or () if part):
             found.append(f'volume "{volume.get("name")}" (Projected) has no sources provided')
         found += [f"{where}.{name}: {text}" for name, text in _OLD_VOLUMES.items() if volume.get(name) is not None]
     found += _grace_warnings(spec, path)

@@ -243,9 +243,32 @@ def service(errors: Errors, obj: Obj, context: Context) -> None:
     _duplicate_ports(errors, spec)
     _load_balancer(errors, obj, context)
     _traffic(errors, spec)
+    if context.old is None and not errors:
+        _single_stack(errors, spec)
     distribution = spec.get("trafficDistribution")
     if distribution is not None:
         errors.one_of("spec.trafficDistribution", distribution, ("PreferClose",))
+
+
+def _single_stack(errors: Errors, spec: Obj) -> None:
+    """The cluster has IPv4 service addresses only."""
+    given = spec.get("clusterIPs") or []
+    if spec.get("type") == "ExternalName" or (spec.get("clusterIP") == "None" and not spec.get("selector")):
+        return
+    for index, text in enumerate(given):
+        if ":" in text:
+            errors.invalid(
+                f"spec.clusterIPs[{index}]", Raw(gotext.strings(given)), "IPv6 is not configured on this cluster"
+            )
+            return
+    for index, family in enumerate(spec.get("ipFamilies") or ()):
+        if family == "IPv6":
+            errors.invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+            return
+    if spec.get("ipFamilyPolicy") == "RequireDualStack":
+        errors.invalid(
+            "spec.ipFamilyPolicy", "RequireDualStack", "this cluster is not configured for dual-stack services"
+        )
 
 
 def _duplicate_ports(errors: Errors, spec: Obj) -> None:
