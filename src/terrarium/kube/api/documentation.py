@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -39,7 +40,9 @@ def _texts() -> dict[tuple[str, str], str]:
 
 @lru_cache(maxsize=512)
 def field_text(path: str) -> str:
-    """Of `core.v1.PodStatus.podIP`."""
+    """Of `core.v1.PodStatus.podIP`. A `~` at the end leaves out the last sentence, which older versions didn't have."""
+    if path.endswith("~"):
+        return re.sub(r"(?<=\.) [^.]*(?:\.[^ .][^.]*)*\.$", "", field_text(path[:-1]))
     struct, _, field = path.rpartition(".")
     for short, long in PREFIXES.items():
         if struct.startswith(short):

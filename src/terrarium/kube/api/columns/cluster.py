@@ -192,7 +192,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     **{
         f"{plural}.rbac.authorization.k8s.io": (
             NAME,
-            column("Role", _role, about=f"@rbac.v1.{kind}.roleRef"),
+            column("Role", _role, about=f"@rbac.v1.{kind}.roleRef~"),
             AGE,
             column("Users", _subjects("User"), wide=True, about=f"Users in the {word}"),
             column("Groups", _subjects("Group"), wide=True, about=f"Groups in the {word}"),

@@ -153,7 +153,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         column("Available", number("status", "availableReplicas"), about="@apps.v1.DeploymentStatus.availableReplicas"),
         AGE,
         *containers_and_images(),
-        _of("apps.v1.DeploymentSpec"),
+        column("Selector", SELECTOR_VALUE, wide=True, about="@apps.v1.DeploymentSpec.selector~"),
     ),
     "replicasets.apps": (
         NAME,
@@ -285,7 +285,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "horizontalpodautoscalers.autoscaling": (
         NAME,
         column("Reference", _reference, about="@autoscaling.v2.HorizontalPodAutoscalerSpec.scaleTargetRef"),
-        column("Targets", _targets, about="@autoscaling.v2.HorizontalPodAutoscalerSpec.metrics"),
+        column("Targets", _targets, about="@autoscaling.v2.HorizontalPodAutoscalerSpec.metrics~"),
         column(
             "MinPods",
             lambda h: _or(at(h, "spec", "minReplicas"), UNSET_),

@@ -28,6 +28,7 @@ KINDS = (
         strategy=with_status(
             "io.k8s.api.networking.v1.Ingress",
             check=[checks.ingress_create],
+            warnings=checks.ingress_warnings,
             check_update=[checks.ingress_spec],
             meta_on_update=True,
             generation=True,

@@ -48,6 +48,12 @@ def ingress_spec(errors: Errors, obj: Obj, context: Context) -> None:
         )
 
 
+def ingress_warnings(obj: Obj, context: Context) -> list[str]:
+    if context.old is None and at(obj, "metadata", "annotations", CLASS) is not None:
+        return [f"annotation {gotext.quote(CLASS)} is deprecated, please use 'spec.ingressClassName' instead"]
+    return []
+
+
 def ingress_create(errors: Errors, obj: Obj, context: Context) -> None:
     annotation = at(obj, "metadata", "annotations", CLASS)
     name = at(obj, "spec", "ingressClassName")
