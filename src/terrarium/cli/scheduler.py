@@ -13,7 +13,7 @@ def scheduler() -> None:
 
 
 @scheduler.command(hidden=True)
-@click.argument("door", type=click.Choice(["plugins"]))
+@click.argument("door", type=click.Choice(["plugins", "hints"]))
 def replay(door: str) -> None:
     """Answer recorded cases: a line of JSON in, a line out."""
     from terrarium.kube.scheduler.replay import serve

@@ -75,7 +75,7 @@ class NodeName:
         return None
 
 
-_UNSCHEDULABLE = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
+UNSCHEDULABLE_TAINT = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
 
 class NodeUnschedulable:
@@ -84,7 +84,7 @@ class NodeUnschedulable:
     name = "NodeUnschedulable"
 
     def filter(self, cycle: Cycle, node: NodeInfo) -> Rejection | None:
-        if node.node.unschedulable and not cycle.pod.tolerates(_UNSCHEDULABLE):
+        if node.node.unschedulable and not cycle.pod.tolerates(UNSCHEDULABLE_TAINT):
             return Rejection(Code.UNRESOLVABLE, ("node(s) were unschedulable",))
         return None
 
@@ -102,6 +102,9 @@ class TaintToleration:
                     (f"node(s) had untolerated taint {taint}",),
                     facts=(("taint", f"{taint.key}={taint.value}:{taint.effect}"),),
                 )
+        return None
+
+    def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> Skip | None:
         return None
 
     def score(self, cycle: Cycle, node: NodeInfo) -> int:

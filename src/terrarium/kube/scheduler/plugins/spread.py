@@ -99,7 +99,7 @@ class PodTopologySpread:
         self._defaults = tuple(defaults)
         self._system = system
 
-    def _constraints(self, cycle: Cycle, hard: bool) -> tuple[Spread, ...]:
+    def constraints(self, cycle: Cycle, hard: bool) -> tuple[Spread, ...]:
         """The pod's own constraints, else the defaults with the selector of its owners."""
         pod = cycle.pod
         if pod.spreads:
@@ -119,7 +119,7 @@ class PodTopologySpread:
     # --- filter ----------------------------------------------------------------------------------------------------
 
     def pre_filter(self, cycle: Cycle) -> PreFilterAnswer:
-        constraints = self._constraints(cycle, hard=True)
+        constraints = self.constraints(cycle, hard=True)
         if not constraints:
             return Skip.SKIP
         pod = cycle.pod
@@ -172,7 +172,7 @@ class PodTopologySpread:
 
     def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> Skip | None:
         pod = cycle.pod
-        constraints = self._constraints(cycle, hard=False)
+        constraints = self.constraints(cycle, hard=False)
         if not constraints:
             return Skip.SKIP
         # The system's defaults must not punish nodes which merely lack a zone label.

@@ -13,14 +13,11 @@ from terrarium.kube.scheduler.plugins.volumes import (
     class_of,
     missing,
     not_owned,
-    notes_of,
     volume_of,
     volumes,
 )
 from terrarium.kube.scheduler.snapshot import NodeInfo, Objects
 from terrarium.kube.scheduler.views import Pod
-
-MIGRATED = "storage.alpha.kubernetes.io/migrated-plugins"
 
 _IN_TREE = {
     "awsElasticBlockStore": ("kubernetes.io/aws-ebs", "ebs.csi.aws.com", "volumeID"),
@@ -38,34 +35,26 @@ class _Unusable(Exception):
     """A claim of the pod itself that can't be looked at."""
 
 
-def _migrated(csi_node: Obj | None, plugin: str) -> bool:
-    return csi_node is not None and plugin in notes_of(csi_node).get(MIGRATED, "").split(",")
-
-
-def _in_tree(source: Obj, csi_node: Obj | None) -> tuple[str, str] | None:
-    """(driver, handle) of a volume in the old form, where the node's driver took it over."""
-    for field, (plugin, driver, handle) in _IN_TREE.items():
+def _in_tree(source: Obj) -> tuple[str, str] | None:
+    """(driver, handle) of a volume in the old form: the driver took it over."""
+    for field, (_, driver, handle) in _IN_TREE.items():
         if source.get(field) is not None:
-            if not _migrated(csi_node, plugin):
-                return None
             return driver, str(source[field].get(handle, "")).rsplit("/", 1)[-1]
     return None
 
 
-def driver_of(claim: Obj, csi_node: Obj | None, objects: Objects) -> tuple[str, str] | None:
+def driver_of(claim: Obj, objects: Objects) -> tuple[str, str] | None:
     """(driver, handle) of a claim's volume; before it exists, of the one its class will make."""
     volume = objects.get(PVS, volume_of(claim)) if volume_of(claim) else None
     if volume is not None:
         spec = volume.get("spec") or {}
         csi = spec.get("csi")
-        return (csi["driver"], csi["volumeHandle"]) if csi else _in_tree(spec, csi_node)
+        return (csi["driver"], csi["volumeHandle"]) if csi else _in_tree(spec)
     storage_class = objects.get(CLASSES, class_of(claim)) if class_of(claim) else None
     if storage_class is None:
         return None
     driver = storage_class.get("provisioner", "")
     if driver in _PROVISIONERS:
-        if not _migrated(csi_node, driver):
-            return None
         driver = _PROVISIONERS[driver]
     metadata = claim["metadata"]
     return driver, f"unbound-{metadata.get('namespace') or 'default'}/{metadata['name']}"
@@ -84,7 +73,7 @@ class NodeVolumeLimits:
         objects = cycle.snapshot.objects
         csi_node = objects.get("csinodes", node.name)
         try:
-            new = self._attachable(cycle.pod, csi_node, objects, strict=True)
+            new = self._attachable(cycle.pod, objects, strict=True)
         except _Unusable as problem:
             return Rejection(Code.UNRESOLVABLE, (str(problem),))
         limits = {
@@ -97,7 +86,7 @@ class NodeVolumeLimits:
         used: set[tuple[str, str]] = set()
         for other in node.pods:
             if volumes(other):
-                used |= self._attachable(other, csi_node, objects, strict=False)
+                used |= self._attachable(other, objects, strict=False)
         # A volume that is attached without a pod there is counted, and once more for the pod that wants it.
         there = Counter(driver for driver, _ in used | self._attachments(node.name, objects))
         more = Counter(driver for driver, _ in new - used)
@@ -111,7 +100,7 @@ class NodeVolumeLimits:
         return None
 
     @staticmethod
-    def _attachable(pod: Pod, csi_node: Obj | None, objects: Objects, strict: bool) -> set[tuple[str, str]]:
+    def _attachable(pod: Pod, objects: Objects, strict: bool) -> set[tuple[str, str]]:
         """(driver, handle) of every volume of a pod that is attached to its node."""
         found: set[tuple[str, str]] = set()
         for volume in volumes(pod):
@@ -121,7 +110,7 @@ class NodeVolumeLimits:
             elif ephemeral:
                 name = f"{pod.name}-{volume['name']}"
             else:
-                inline = _in_tree(volume, csi_node)
+                inline = _in_tree(volume)
                 if inline is not None:
                     found.add(inline)
                 continue
@@ -133,7 +122,7 @@ class NodeVolumeLimits:
                 problem = not_owned(pod, claim)
             if problem and strict:
                 raise _Unusable(problem)
-            known = driver_of(claim, csi_node, objects) if claim is not None and not problem else None
+            known = driver_of(claim, objects) if claim is not None and not problem else None
             if known is not None:
                 found.add(known)
         return found
