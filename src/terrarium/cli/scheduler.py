@@ -13,7 +13,7 @@ def scheduler() -> None:
 
 
 @scheduler.command(hidden=True)
-@click.argument("door", type=click.Choice(["plugins", "hints"]))
+@click.argument("door", type=click.Choice(["plugins", "hints", "conversations"]))
 def replay(door: str) -> None:
     """Answer recorded cases: a line of JSON in, a line out."""
     from terrarium.kube.scheduler.replay import serve

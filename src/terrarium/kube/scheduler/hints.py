@@ -154,7 +154,7 @@ def _affinity_by_pod(pod: Pod, event: Event, objects: Objects) -> bool:
         return False
     if new is None:
         assert old is not None
-        return _any(pod.anti_affinity, old, objects) or _any(old.anti_affinity, pod, objects)
+        return _any(pod.anti_affinity, old, objects)
     if _all(pod.affinity, new, objects):
         return old is None or not _all(pod.affinity, old, objects)
     return old is not None and _any(pod.anti_affinity, old, objects) and not _any(pod.anti_affinity, new, objects)

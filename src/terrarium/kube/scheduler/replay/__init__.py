@@ -11,12 +11,17 @@ from typing import IO
 
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.scheduler.replay import plugins
+from terrarium.kube.scheduler.replay.conversations import converse
 from terrarium.kube.scheduler.replay.hints import Hints
 
 Answer = Callable[[Obj], Obj | None]
 """Answers one line; None where there is nothing to say to it."""
 
-DOORS: Mapping[str, Callable[[], Answer]] = {"plugins": lambda: plugins.place, "hints": Hints}
+DOORS: Mapping[str, Callable[[], Answer]] = {
+    "plugins": lambda: plugins.place,
+    "hints": Hints,
+    "conversations": lambda: converse,
+}
 """Each door makes its own answering function, which may remember what a first line told it."""
 
 

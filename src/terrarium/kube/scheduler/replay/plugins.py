@@ -14,7 +14,7 @@ from terrarium.kube.scheduler.snapshot import Objects, Snapshot
 from terrarium.kube.scheduler.views import Pod, read_node, read_pod
 
 _CODES = {Code.UNSCHEDULABLE: "U", Code.UNRESOLVABLE: "UU", Code.ERROR: "E"}
-_CLUSTER_WIDE = frozenset(
+CLUSTER_WIDE = frozenset(
     ("namespaces", "persistentvolumes", "storageclasses", "csinodes", "csidrivers", "volumeattachments")
 )
 
@@ -27,7 +27,7 @@ def tables(cluster: Mapping[str, Iterable[Obj]]) -> dict[str, dict[str, Obj]]:
         home = "kube-system" if plural == "csistoragecapacities" else "default"
         found[plural] = {
             o["metadata"]["name"]
-            if plural in _CLUSTER_WIDE
+            if plural in CLUSTER_WIDE
             else f"{o['metadata'].get('namespace') or home}/{o['metadata']['name']}": o
             for o in objects
         }
