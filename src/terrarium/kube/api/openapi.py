@@ -422,6 +422,10 @@ def _watches(kind: Kind, path: str, tag: str, title: str) -> dict[str, Any]:
 _VERBS = {"get": "get", "update": "put", "patch": "patch", "create": "post", "delete": "delete"}
 
 
+_OPTIONS = {"portforward": "PortForward"}
+"""How the options of connecting subresources are called, where that is not the capitalised name."""
+
+
 def _subresource(
     kind: Kind,
     base: str,
@@ -440,6 +444,11 @@ def _subresource(
         method = _VERBS[verb]
         action = "connect" if sub.name in ("attach", "exec", "portforward", "proxy") else method
         item[method] = _operation(kind, method, action, target, target, tag, f"{method}{title}{scope}{kind.kind}{word}")
+        if sub.kind or action == "connect":
+            # Clients look for a kind's own PATCH by this mark: what speaks of another kind must say so.
+            gv = sub.group_version or kind.group_version
+            other = sub.kind or f"{kind.kind}{_OPTIONS.get(sub.name, word)}Options"
+            item[method]["x-kubernetes-group-version-kind"] = {"group": gv.group, "kind": other, "version": gv.version}
     found = {f"{base}/{{name}}/{sub.name}": item}
     if sub.name == "proxy":
         found[f"{base}/{{name}}/proxy/{{path}}"] = item
