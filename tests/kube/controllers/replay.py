@@ -56,7 +56,7 @@ TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 class Player:
     def __init__(self, folder: Path, scenario: Document) -> None:
         self.scenario = scenario
-        self.clock = Clock(frozen=True)
+        self.clock = Clock(frozen=True, read=lambda: 1_790_000_000.0)
         self.server = ApiServer(
             ServerConfig(folder, port=None), MemoryStorage(), builtin.registry(), self.clock, Ids(3)
         )

@@ -2,8 +2,8 @@
 
 Three steps, in the order of client-go's EventCorrelator:
 
-1. *Aggregation*: more than ten different messages of one object and reason within ten minutes become one event whose
-   message begins with "(combined from similar events)".
+1. *Aggregation*: of one object and reason, the tenth different message within ten minutes and those after it become one
+   event whose message begins with "(combined from similar events)".
 2. *Counting*: the same event again raises `count` and `lastTimestamp` of the one that stands, by a patch.
 3. *Limit*: 25 events per object at once and one more each five minutes; the rest is dropped.
 """
@@ -114,7 +114,7 @@ class Recorder:
         similar.last = now
         similar.messages.add(message)
         identity: tuple[Any, ...] = (where, who, kind, reason, message, about.get("fieldPath", ""))
-        if len(similar.messages) > MOST_SIMILAR:
+        if len(similar.messages) >= MOST_SIMILAR:
             similar.messages.pop()
             message = f"(combined from similar events): {message}"
             identity = (where, who, kind, reason)
