@@ -24,7 +24,7 @@ from terrarium.runtime.simulated.runtime import SimulatedRuntime
 
 RECORD = ClusterRecord(
     ClusterId("ap-northeast-2", "study"),
-    "arn:aws:eks:ap-northeast-2:111122223333:cluster/study",
+    "arn:aws:eks:ap-northeast-2:444455556666:cluster/study",
     "1.30",
     "eks.49",
     "172.20.0.0/16",
