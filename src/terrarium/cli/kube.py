@@ -232,9 +232,6 @@ async def _start_components(
 def _scheduler_config(path: Path | None) -> Any:
     if path is None:
         return None
-    import yaml
+    from terrarium.kube.scheduler.configuration import load
 
-    try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Failure(f"the scheduler's configuration {path} can't be read: {error}") from error
+    return load(path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -13,9 +15,21 @@ def scheduler() -> None:
 
 
 @scheduler.command(hidden=True)
-@click.argument("door", type=click.Choice(["plugins", "hints", "conversations"]))
-def replay(door: str) -> None:
-    """Answer recorded cases: a line of JSON in, a line out."""
+@click.argument("door", type=click.Choice(["plugins", "hints", "conversations", "config"]))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+def replay(door: str, file: Path | None) -> None:
+    """Answer recorded cases: a line of JSON in, a line out; `config FILE` checks a configuration."""
+    if door == "config":
+        from terrarium.kube.scheduler.configuration import Invalid, load
+
+        if file is None:
+            raise click.UsageError("config needs a file")
+        try:
+            click.echo(json.dumps(load(file)))
+        except Invalid as refusal:
+            click.echo(str(refusal), err=True)
+            sys.exit(1)
+        return
     from terrarium.kube.scheduler.replay import serve
 
     serve(door, sys.stdin, sys.stdout)

@@ -140,10 +140,12 @@ class Queue:
     def pop(self, active_only: bool = False) -> Queued | None:
         """The next pod to try, or None."""
         queued = self._heap.pop()
-        if queued is None and not active_only and self._queues["backoff"]:
+        if queued is None and not active_only:
+            # Whom an error stopped, and no plugin, waits for the whole of its back-off.
             queued = min(
-                self._queues["backoff"].values(),
+                (q for q in self._queues["backoff"].values() if q.plugins),
                 key=lambda q: (self.backoff_until(q), -q.pod.priority, q.since, q.serial),
+                default=None,
             )
         if queued is None:
             return None

@@ -321,7 +321,9 @@ class Scheduler:
                 "message": text,
                 "lastTransitionTime": rfc3339(self._clock.now()),
             }
-            status = {"status": {"conditions": [condition]}}
+            known = [c["type"] for c in (victim.obj.get("status") or {}).get("conditions") or ()]
+            order = [{"type": t} for t in dict.fromkeys((*known, "DisruptionTarget"))]
+            status = {"status": {"$setElementOrder/conditions": order, "conditions": [condition]}}
             try:
                 await self._client.patch(
                     PODS, victim.name, status, victim.namespace, type="strategic", subresource="status"
