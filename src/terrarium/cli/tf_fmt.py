@@ -194,9 +194,7 @@ def unified_diff(old: bytes, new: bytes, path: str) -> bytes:
         import difflib
 
         before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
-        lines = difflib.diff_bytes(
-            difflib.unified_diff, before, after, os.fsencode(labels[0]), os.fsencode(labels[1])
-        )
+        lines = difflib.diff_bytes(difflib.unified_diff, before, after, os.fsencode(labels[0]), os.fsencode(labels[1]))
         return b"".join(line if line.endswith(b"\n") else line + b"\n\\ No newline at end of file\n" for line in lines)
     with tempfile.TemporaryDirectory() as folder:
         first, second = Path(folder, "old"), Path(folder, "new")
