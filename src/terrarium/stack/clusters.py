@@ -70,7 +70,13 @@ class Clusters:
             cluster = Cluster(home, record, self._clock, self._ids, self._eks, self._view, lambda: self.hosts)
             address = await cluster.start()
             self._running[record.id] = cluster
-            return address
+        # After a restart nothing changes, so nobody tells: what should be there is read from the records.
+        await cluster.fargate.profiles_changed(self._eks.profiles.in_force(record.id))
+        if groups := self._eks.nodegroups.wanted(record.id):
+            await cluster.nodegroups_changed(groups)
+        if addons := self._eks.addons.installed(record.id):
+            await cluster.installer.apply(addons)
+        return address
 
     async def stop(self, cluster: ClusterId) -> None:
         async with self._lock(cluster):

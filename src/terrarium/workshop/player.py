@@ -22,6 +22,7 @@ from terrarium.base.clock import real_sleep, stopwatch
 from terrarium.base.diagnostics import Failure
 from terrarium.workshop.checks import Check, Finding, Seen, exits
 
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 STEP_SECONDS = 180.0
 """The longest a single command of a chapter may take."""
 
@@ -148,12 +149,9 @@ class Printer:
             self.line(f"      {label + ':' if index == 0 else '':<10}{line}")
 
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
-
-
 def interesting(seen: Seen, show: int | str) -> list[str]:
     """The lines worth showing: the first `show` ones, or those that match a pattern."""
-    lines = [_ESCAPES.sub("", line).rstrip() for line in (seen.stdout or seen.stderr).splitlines()]
+    lines = [line.rstrip() for line in (seen.stdout or seen.stderr).splitlines()]
     if isinstance(show, str):
         wanted = re.compile(show)
         return [line for line in lines if wanted.search(line)][:24]
