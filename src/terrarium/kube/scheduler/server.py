@@ -195,6 +195,19 @@ class Scheduler:
             return
         self._wake.set()
 
+    def _push_aside(self, pod: Pod, node: str) -> None:
+        """Pods of lower priority that waited for the same node have to look again: for another one, perhaps."""
+        for other in [p for p in self._nominated.get(node, ()) if p.priority < pod.priority]:
+            self._nominate(other, "")
+            self._tasks.start(f"clear {other.key}", self._clear_nomination(other))
+
+    async def _clear_nomination(self, pod: Pod) -> None:
+        change = {"status": {"nominatedNodeName": None}}
+        try:
+            await self._client.patch(PODS, pod.name, change, pod.namespace, type="merge", subresource="status")
+        except (ApiError, OSError) as failure:
+            log.info("%s: can't take its nomination back: %s", pod.key, failure)
+
     def _nominate(self, pod: Pod, node: str) -> None:
         """Notes for which node a pending pod waits, "" for none."""
         known = self._nominated_to.pop(pod.uid, "")
@@ -274,6 +287,7 @@ class Scheduler:
         if found is not None and found.chosen:
             nominate = found.chosen[self._ids.below(len(found.chosen))]
             victims = list(found.candidates[nominate].victims)
+            self._push_aside(pod, nominate)
         keep = pod.nominated if found is not None and found.nominate == "keep" else nominate
         self._nominate(pod, keep)
         self._tasks.start(f"report {pod.key}", self._report(pod, decision, keep, victims))
