@@ -189,10 +189,10 @@ class Scheduler:
             return
         if old is None:
             self._queue.add(pod, self._clock.time())
-        elif not _same_pod_for_scheduling(old, obj):
-            self._queue.update(pod, events("Pod", old, obj), self._clock.time())
         else:
-            return
+            # A changed status is no event, but the pod that waits must be the newest.
+            changes = () if _same_pod_for_scheduling(old, obj) else events("Pod", old, obj)
+            self._queue.update(pod, changes, self._clock.time())
         self._wake.set()
 
     def _push_aside(self, pod: Pod, node: str) -> None:
@@ -394,14 +394,16 @@ class Scheduler:
         now = rfc3339_micro(self._clock.now())
         written = self._written.get(pod.uid)
         try:
-            if written is not None and written[1] == note:
+            # The version counts too: after its condition was written, the pod's next event is another one.
+            same = f"{note}@{pod.obj['metadata'].get('resourceVersion', '')}"
+            if written is not None and written[1] == same:
                 name, _, count = written
-                self._written[pod.uid] = (name, note, count + 1)
+                self._written[pod.uid] = (name, same, count + 1)
                 series = {"series": {"count": count + 1, "lastObservedTime": now}}
                 await self._client.patch(EVENTS, name, series, pod.namespace, type="merge")
                 return
             name = f"{pod.name}.{self._ids.hex(16)}"
-            self._written[pod.uid] = (name, note, 1)
+            self._written[pod.uid] = (name, same, 1)
             await self._client.create(
                 EVENTS, self._event_object(pod, name, type, reason, action, note, now, by), pod.namespace
             )
