@@ -452,6 +452,11 @@ class PlanWalk(Walk):
         marks = sensitive_paths(config)
         if not plain.is_wholly_known or waits:
             planned = schema_marks(block, marked(with_unknowns(block, plain), marks))
+            if self.options.mode is Mode.DESTROY:
+                # What goes away needs no fresh answer, and there is no later in which it could be asked for.
+                held = self.prior.current(address)
+                self.values.set_object(address, planned if held is None else schema_marks(block, held.value(type)))
+                return diagnostics
             reason = "read_because_config_unknown" if not plain.is_wholly_known else "read_because_dependency_pending"
             self.read_later(task, planned, reason)
             return diagnostics + self.conditions(task, "postcondition", planned)
