@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from terrarium.engine.addresses import path_text
+from terrarium.engine.block_attributes import with_blocks, written_as_blocks
 from terrarium.engine.configuration import ModuleNode, ProviderRef, Resource
 from terrarium.engine.plugins import MissingProvider, Plugins
 from terrarium.engine.provider import Block, Nesting
@@ -50,6 +51,9 @@ def _unwound(reference: Reference) -> list[str]:
 
 def expressions_json(body: nodes.Body, block: Block) -> dict[str, Any]:
     """The expressions of a body by a schema."""
+    names = written_as_blocks(block, body)
+    if names:
+        block = with_blocks(block, names)
     schema = BodySchema(
         attributes=tuple(AttributeSchema(n) for n in block.attributes),
         blocks=tuple(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error
 from terrarium.base.source import Range
+from terrarium.engine.block_attributes import with_blocks, written_as_blocks
 from terrarium.engine.objchange import empty_block
 from terrarium.engine.provider import Block, NestedBlock, Nesting
 from terrarium.language import nodes
@@ -51,6 +52,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._schemas: dict[int, tuple[Block, BodySchema, Type]] = {}
+        self._as_blocks: dict[tuple[int, frozenset[str]], tuple[Block, Block]] = {}
 
     def body_schema(self, block: Block) -> tuple[BodySchema, Type]:
         known = self._schemas.get(id(block))
@@ -71,9 +73,21 @@ class Decoder:
     def type(self, block: Block) -> Type:
         return self.body_schema(block)[1]
 
+    def as_written(self, block: Block, body: nodes.Body) -> Block:
+        """The schema for one body: attributes that it writes as blocks are blocks."""
+        names = written_as_blocks(block, body)
+        if not names:
+            return block
+        known = self._as_blocks.get((id(block), names))
+        if known is None:
+            known = self._as_blocks[(id(block), names)] = (block, with_blocks(block, names))
+        return known[1]
+
     def decode(self, block: Block, body: nodes.Body, scope: Scope) -> tuple[Value, Diagnostics]:
         """The value of a body. Unknown stands where an expression could not be evaluated."""
-        schema, type = self.body_schema(block)
+        type, plain = self.type(block), block.attributes
+        block = self.as_written(block, body)
+        schema, _ = self.body_schema(block)
         found, said = content(body, schema)
         diagnostics = list(said)
         members: dict[str, Value] = {}
@@ -94,6 +108,10 @@ class Decoder:
                     diagnostics.append(self._wrong_type(name, written, problem, scope))
         if block.blocks or found.blocks:
             self._blocks(block, found.blocks, body, scope, members, diagnostics)
+        for name in block.blocks.keys() & plain.keys():
+            if members[name].data == ():
+                # All its `dynamic` blocks made none: as if it had not been written.
+                members[name] = null(plain[name].type)
         return Value(type, {name: members[name] for name in sorted(members)}), diagnostics
 
     def _wrong_type(self, name: str, written: nodes.Attribute, problem: ConversionError, scope: Scope) -> Diagnostic:
@@ -296,6 +314,7 @@ def _missing(body: nodes.Body) -> Range:
 
 def schema_references(block: Block, body: nodes.Body, decoder: Decoder) -> list[nodes.Traversal]:
     """Every reference in a body, found by its schema (which JSON bodies need); names of iterators are left out."""
+    block = decoder.as_written(block, body)
     schema, _ = decoder.body_schema(block)
     found, _ = content(body, schema, partial=True)
     out: list[nodes.Traversal] = []
