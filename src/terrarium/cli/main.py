@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "clock": ("clock", "Show or advance the world's clock."),
     "tf": ("tf", "The Terraform engine: the same commands as terraform."),
     "kubectl": ("clients", "kubectl on a cluster of the world."),
+    "kubeconfig": ("clients", "An administrator's kubeconfig of a cluster."),
     "aws": ("clients", "The aws command on this world."),
     "kube": ("kube", "The Kubernetes API server alone, without AWS."),
     "scheduler": ("scheduler", "The scheduler alone: against any cluster, or to ask what it would do."),

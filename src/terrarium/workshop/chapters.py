@@ -301,7 +301,8 @@ def scheduling(lab: Lab) -> None:
         show=r"node_group.*complete|Apply complete",
     )
     lab.facts["scheduling"] = "applied"
-    lab.run('eval "$(terrarium tf output -raw configure_kubectl)"', matches("(Added new|Updated) context"))
+    lab.run("terrarium kubeconfig nodes -o nodes.kubeconfig", says("Wrote nodes.kubeconfig"))
+    lab.use(KUBECONFIG=str(lab.here / "nodes.kubeconfig"))
     nodes = lab.run(
         "kubectl get nodes -o json",
         holds("items", lambda items: len(items) == 6, "six nodes"),
@@ -387,6 +388,7 @@ def scheduling(lab: Lab) -> None:
         "kubectl rollout status deployment/spread --timeout=60s",
         says("successfully rolled out", "without the taint the sixth runs as well"),
     )
+    lab.use(KUBECONFIG=str(lab.root / "home/.kube/config"))
 
 
 def destroy(lab: Lab) -> None:
