@@ -93,12 +93,12 @@ def report(failure: Failure) -> None:
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    # `terrarium tf` keeps Terraform's own rules for flags (-chdir=…), which click must not read.
-    if len(sys.argv) > 1 and sys.argv[1] == "tf":
-        from terrarium.cli.tf import main as tf_main
-
-        sys.exit(tf_main(sys.argv[2:]))
     try:
+        # `terrarium tf` keeps Terraform's own rules for flags (-chdir=…), which click must not read.
+        if len(sys.argv) > 1 and sys.argv[1] == "tf":
+            from terrarium.cli.tf import main as tf_main
+
+            sys.exit(tf_main(sys.argv[2:]))
         sys.exit(cli.main(prog_name="terrarium", standalone_mode=False) or 0)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)

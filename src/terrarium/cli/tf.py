@@ -8,8 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 VERSION = "1.11.4"
@@ -142,7 +145,8 @@ def main(args: list[str]) -> int:
         world.colour = False
     try:
         module = importlib.import_module(f"terrarium.cli.{known[0]}")
-        code: int = getattr(module, known[1])(world, rest)
+        with _ended_by_sigterm():
+            code: int = getattr(module, known[1])(world, rest)
         return code
     except HelpWanted:
         from terrarium.cli.tf_help import help_text
@@ -170,6 +174,23 @@ def main(args: list[str]) -> int:
     finally:
         if "plugins" in world.__dict__:
             world.plugins.close()
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does. Operations catch both for themselves, to stop gently."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def flag_problem(world: object, name: str, text: str) -> int:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,9 @@ PLAN = {
 APPLY = {**COMMON, "destroy": "bool", "refresh-only": "bool", "replace": "many", "auto-approve": "bool"}
 
 
-class Interrupted(Exception):
-    """The second Ctrl-C."""
+class Interrupted(KeyboardInterrupt):
+    """The second Ctrl-C: like the first one outside of operations, it ends the command, and no handler of errors in
+    between keeps it."""
 
 
 @dataclass(slots=True)
@@ -70,13 +71,18 @@ class Stopper:
     def __call__(self, number: int, frame: object) -> None:
         self.count += 1
         if self.count == 1:
-            self.world.out(
+            self.say(
                 "\nInterrupt received.\nPlease wait for Terraform to exit or data loss may occur.\nGracefully shutting down...\n"
             )
             threading.Thread(target=self.world.plugins.stop, daemon=True).start()
             return
-        self.world.out("\nTwo interrupts received. Exiting immediately. Note that data loss may have occurred.\n")
+        self.say("\nTwo interrupts received. Exiting immediately. Note that data loss may have occurred.\n")
         raise Interrupted
+
+    def say(self, text: str) -> None:
+        """Prints, unless the signal came in the middle of printing, where Python allows no second print."""
+        with suppress(RuntimeError):
+            self.world.out(text)
 
 
 @contextmanager

@@ -121,12 +121,12 @@ class World:
     def plugins(self) -> Plugins:
         from terrarium.engine.builtin import BuiltinFactory
         from terrarium.engine.plugins import Plugins
-        from terrarium.providers import builtin
+        from terrarium.providers import builtin, supported_hint
 
         factories = dict(builtin())
         own = BuiltinFactory(self.ids, self.read_remote_state)
         factories[own.source] = own
-        return Plugins(factories)
+        return Plugins(factories, supported_hint)
 
     def read_remote_state(self, backend: str, settings: Mapping[str, Any], workspace: str) -> State | None:
         """Another configuration's state, for `terraform_remote_state`."""

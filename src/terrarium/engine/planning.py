@@ -42,12 +42,13 @@ from terrarium.engine.plan import Action, Mode, OutputChange, Plan, ResourceChan
 from terrarium.engine.plan_object import equal, ignoring, plan_managed, schema_marks
 from terrarium.engine.plugins import MissingProvider
 from terrarium.engine.provider import Provider, Schema
-from terrarium.engine.references import Reference
+from terrarium.engine.references import Reference, parse
 from terrarium.engine.relevance import relevant_attributes
 from terrarium.engine.state import OutputState, State, StateObject
 from terrarium.engine.task import Task
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
 from terrarium.language.evaluate import evaluate
+from terrarium.language.references import references
 from terrarium.language.values import SENSITIVE, Value, null
 
 
@@ -73,7 +74,7 @@ class PlanWalk(Walk):
         self.refreshed = prior.copy()
         self.previous_addresses: Mapping[Instance, Instance] = {}
         self.resource_configs: dict[ConfigResource, ProviderConfig] = {}
-        self.pending: set[ConfigResource] = set()
+        self.pending: dict[ConfigResource, set[ModuleInstance]] = {}
         self.dependencies: dict[ConfigResource, int] = {}
         self.wanted: Sequence[Target] = ()
         self.refreshable: Sequence[Target] = ()
@@ -92,7 +93,11 @@ class PlanWalk(Walk):
         except MissingProvider as missing:
             return [missing_provider(missing.source)]
         if schema is None or provider is None:
-            return [] if schema is not None else [unknown_type(resource, config.source)]
+            return (
+                []
+                if schema is not None
+                else [unknown_type(resource, config.source, self.plugins.hint(resource.mode, resource.type))]
+            )
         diagnostics: Diagnostics = self.take_imports(node)
         if any(rules for rules in (resource.preconditions, resource.postconditions)):
             self.checks.expect("resource", str(node.resource))
@@ -324,7 +329,7 @@ class PlanWalk(Walk):
         prevented = resource.prevent_destroy and decision.action.replaces
         self.values.set_object(address, decision.planned)
         if decision.action is not Action.NOOP:
-            self.pending.add(task.config_resource)
+            self.pending.setdefault(task.config_resource, set()).add(task.address.module)
         before = schema_marks(block, prior)
         self.changes[(address, "")] = ResourceChange(
             address,
@@ -495,7 +500,10 @@ class PlanWalk(Walk):
 
     def read_later(self, task: Task, planned: Value, reason: str) -> None:
         self.values.set_object(task.address, planned)
-        self.pending.add(task.config_resource)
+        if self.options.mode is not Mode.NORMAL:
+            # Such plans change no configured object, so that what the data source waits for never comes.
+            return
+        self.pending.setdefault(task.config_resource, set()).add(task.address.module)
         self.changes[(task.address, "")] = ResourceChange(
             task.address,
             str(task.config),
@@ -508,30 +516,39 @@ class PlanWalk(Walk):
         )
 
     def waits_for_changes(self, task: Task) -> bool:
-        """Whether `depends_on`, its own or that of a module around it, names something that will change."""
-        assert task.resource is not None
-        named: list[tuple[tuple[str, ...], Sequence[object]]] = [(task.config_resource.path, task.resource.depends_on)]
-        module = self.root.find(task.config_resource.path)
+        """Whether something that it depends on will change: what `depends_on` names, its own or that of a module around
+        it, and the managed resources that it refers to by name. With conditions it is everything behind it, since a
+        change there may be what makes them hold."""
+        resource = task.resource
+        assert resource is not None
+        path = task.config_resource.path
+        if resource.preconditions or resource.postconditions:
+            return self._pending_behind(task, resource_node(*task.config_resource))
+        named: list[tuple[tuple[str, ...], Reference | object]] = [(path, parse(t)) for t in resource.depends_on]
+        module = self.root.find(path)
         while module is not None and module.parent is not None and module.call is not None:
-            named.append((module.parent.path, module.call.depends_on))
+            named += [(module.parent.path, parse(t)) for t in module.call.depends_on]
             module = module.parent
-        from terrarium.engine.references import parse
-
-        for path, traversals in named:
-            for traversal in traversals:
-                reference = parse(traversal)  # type: ignore[arg-type]
-                if not isinstance(reference, Reference):
-                    continue
-                node = node_of(path, reference)
-                if node is not None and self._pending_behind(node):
-                    return True
+        found: list[Reference | object] = list(self.body_references(task.schema.block, resource.body))
+        for expression in (resource.count, resource.for_each):
+            found += [parse(t) for t in references(expression)] if expression is not None else []
+        named += [(path, r) for r in found if isinstance(r, Reference) and r.kind == "resource" and r.mode == MANAGED]
+        for where, reference in named:
+            node = node_of(where, reference) if isinstance(reference, Reference) else None
+            if node is not None and self._pending_behind(task, node):
+                return True
         return False
 
-    def _pending_behind(self, node: Node) -> bool:
+    def _pending_behind(self, task: Task, node: Node) -> bool:
+        """Whether a node, or a managed resource that it depends on, will change. Dependencies are known by configuration:
+        changes in another instance of the data source's own module don't count."""
         if not self.pending:
             return False
+        module = task.address.module
         return any(
-            n.kind == "resource" and n.mode == MANAGED and n.resource in self.pending
+            n.kind == "resource"
+            and n.mode == MANAGED
+            and any(m == module or path_of(m) != path_of(module) for m in self.pending.get(n.resource, ()))
             for n in self.graph.ancestors([node])
         )
 
@@ -625,7 +642,7 @@ class PlanWalk(Walk):
             if has_errors(said):
                 return said
             private = result.private
-        self.pending.add(task.config_resource)
+        self.pending.setdefault(task.config_resource, set()).add(task.address.module)
         self.changes[(address, deposed)] = ResourceChange(
             address,
             str(task.config),
@@ -712,10 +729,10 @@ def self_reference(address: ConfigResource, reference: Reference) -> Diagnostic:
     )
 
 
-def unknown_type(resource: Resource, source: str) -> Diagnostic:
+def unknown_type(resource: Resource, source: str, hint: str | None = None) -> Diagnostic:
     kind = "resource type" if resource.mode == MANAGED else "data source"
-    summary = f"Invalid {kind}"
-    return error(summary, f'The provider {source} does not support {kind} "{resource.type}".', resource.type_range)
+    detail = f'The provider {source} does not support {kind} "{resource.type}".'
+    return error(f"Invalid {kind}", f"{detail} {hint}" if hint else detail, resource.type_range)
 
 
 def destroy_prevented(address: Instance, resource: Resource) -> Diagnostic:

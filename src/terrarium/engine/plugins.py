@@ -6,7 +6,7 @@ The command line hands in the factories (built-ins and installed binaries); noth
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from terrarium.engine.decode import Decoder
 from terrarium.engine.provider import Provider, ProviderFactory, ProviderSchema, Schema
@@ -21,10 +21,16 @@ class MissingProvider(Exception):
 
 
 class Plugins:
-    """Factories, and what was learned of their schemas. One per command; may be used from several threads."""
+    """Factories, and what was learned of their schemas. One per command; may be used from several threads.
 
-    def __init__(self, factories: Mapping[str, ProviderFactory]) -> None:
+    `hints` says of a resource type that no schema has what more is known about it, if anything.
+    """
+
+    def __init__(
+        self, factories: Mapping[str, ProviderFactory], hints: Callable[[str], str | None] = lambda type: None
+    ) -> None:
         self.factories = dict(factories)
+        self._hints = hints
         self.decoder = Decoder()
         self._schemas: dict[str, ProviderSchema] = {}
         self._unconfigured: dict[str, Provider] = {}
@@ -65,6 +71,10 @@ class Plugins:
         """The schema of a resource type, data source or ephemeral resource; None when the provider has none."""
         schema = self.schema(source)
         return {"managed": schema.resources, "data": schema.data_sources, "ephemeral": schema.ephemeral}[mode].get(type)
+
+    def hint(self, mode: str, type: str) -> str | None:
+        """What to add to the message that a resource type does not exist."""
+        return self._hints(type) if mode == "managed" else None
 
     def stop(self) -> None:
         """Asks all instances to end what they do (first Ctrl-C)."""

@@ -122,7 +122,8 @@ class ValidateWalk(Walk):
         except MissingProvider:
             return []
         if schema is None:
-            return [unknown_type(resource, config.source)]
+            hint = self.plugins.hint(resource.mode, resource.type)
+            return [unknown_type(resource, config.source, hint)]
         diagnostics: Diagnostics = []
         for instance in self.values.instances_of(node.path):
             keys, more = expand(self.evaluator, instance, resource, allow_unknown=True)
