@@ -147,6 +147,9 @@ class Records:
             database.close()
 
     def _commit(self, database: sqlite3.Connection, batch: list[tuple[list[Statement], Future[None]]]) -> None:
+        # Whoever waited may be gone (a cancelled request); what it asked for is in memory already, so it is written all
+        # the same. From here on nobody can cancel, and every future may be told how it went.
+        told = [future for _, future in batch if future.set_running_or_notify_cancel()]
         try:
             database.execute("BEGIN IMMEDIATE")
             for statements, _ in batch:
@@ -156,8 +159,8 @@ class Records:
         except sqlite3.Error as failure:
             # Memory is now ahead of the disk: nothing more is acknowledged, so that nothing acknowledged is lost.
             self._failure = failure
-            for _, future in batch:
+            for future in told:
                 future.set_exception(StorageFailure(f"{self.path} can't be written: {failure}"))
             return
-        for _, future in batch:
+        for future in told:
             future.set_result(None)
