@@ -124,6 +124,8 @@ def test_what_was_acknowledged_survives_a_kill_at_any_moment(world: World, tmp_p
         loop.call_later(delay, os.kill, pid, signal.SIGKILL)
         await asyncio.gather(*(write(w) for w in range(4)))
         await transport.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     for round_ in range(KILLS):
         bucket = f"bucket-{round_}"

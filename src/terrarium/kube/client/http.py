@@ -48,7 +48,8 @@ class _Connection:
     writer: asyncio.StreamWriter
 
     def close(self) -> None:
-        self.writer.close()
+        """Hangs up at once: nothing that was asked is still awaited, so there is nothing to say goodbye for."""
+        self.writer.transport.abort()
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ class Transport:
             except (OSError, asyncio.IncompleteReadError, ValueError, IndexError) as error:
                 connection.close()
                 if kept is not None and (method == "GET" or isinstance(error, ConnectionResetError)) and attempt == 0:
-                    self._idle.clear()
+                    await self.close()
                     continue
                 raise error if isinstance(error, OSError) else ConnectionError(str(error)) from error
             except BaseException:
@@ -148,8 +149,11 @@ class Transport:
             connection.close()
 
     async def close(self) -> None:
+        """Hangs up on the connections that are kept for later."""
         while self._idle:
             self._idle.pop().close()
+        # The loop has its turn, in which the transports let go of their sockets.
+        await asyncio.sleep(0)
 
 
 async def _parts(reader: asyncio.StreamReader, head: _Head) -> AsyncIterator[bytes]:
