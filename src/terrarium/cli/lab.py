@@ -51,7 +51,7 @@ def lab(names: tuple[str, ...], listing: bool, keep: bool, step: bool, as_json: 
 def _play(names: tuple[str, ...], keep: bool, step: bool, as_json: bool, directory: Path | None) -> int:
     from terrarium.base.clock import stopwatch
     from terrarium.workshop.chapters import CHAPTERS
-    from terrarium.workshop.player import Account, Clients, Lab, Printer, order, play, summary
+    from terrarium.workshop.player import GOOD, Account, Clients, Lab, Printer, order, play, summary
     from terrarium.workshop.player import as_json as render_json
 
     if directory is not None:
@@ -70,7 +70,7 @@ def _play(names: tuple[str, ...], keep: bool, step: bool, as_json: bool, directo
         printer.title("world", "a cloud under glass, in a folder of its own")
         lab.start()
         accounts = play(lab, order(CHAPTERS, names))
-        failed = any(a.outcome != "played" for a in accounts)
+        failed = any(a.outcome not in GOOD for a in accounts)
     finally:
         # Ctrl-C comes this way too: no process and no folder stay behind, unless they were asked for.
         if keep:

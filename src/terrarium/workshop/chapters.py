@@ -426,11 +426,15 @@ CHAPTERS: dict[str, Chapter] = {
     for chapter in (
         Chapter("ec2", "One instance: plan, apply, tag, destroy", ec2),
         Chapter("hcl", "The language, from comments to console", hcl),
-        Chapter("fargate", "VPC, EKS and Fargate profiles through modules", fargate),
-        Chapter("netshoot", "A pod gets a Fargate size", netshoot, ("fargate",)),
-        Chapter("takeover", "A pod that wants its node is refused", takeover, ("fargate", "netshoot")),
-        Chapter("jobs", "Two Jobs, one of which clears itself away", jobs, ("fargate", "netshoot")),
-        Chapter("scheduling", "Where the scheduler puts pods, and why", scheduling),
-        Chapter("destroy", "Everything goes", destroy),
+        Chapter("fargate", "VPC, EKS and Fargate profiles through modules", fargate, clients=("kubectl",)),
+        Chapter("netshoot", "A pod gets a Fargate size", netshoot, ("fargate",), clients=("kubectl",)),
+        Chapter(
+            "takeover", "A pod that wants its node is refused", takeover, ("fargate", "netshoot"), clients=("kubectl",)
+        ),
+        Chapter(
+            "jobs", "Two Jobs, one of which clears itself away", jobs, ("fargate", "netshoot"), clients=("kubectl",)
+        ),
+        Chapter("scheduling", "Where the scheduler puts pods, and why", scheduling, clients=("kubectl",)),
+        Chapter("destroy", "Everything goes", destroy, clients=("kubectl",)),
     )
 }

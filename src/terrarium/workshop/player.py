@@ -40,9 +40,12 @@ class Step:
         return all(f.ok for f in self.findings)
 
 
+GOOD = ("played", "left out")
+
+
 @dataclass(slots=True)
 class Account:
-    """What became of a chapter: `played`, `failed` or `skipped` (with the reason in `note`)."""
+    """What became of a chapter: `played`, `failed`, `skipped` as another failed, or `left out` for want of a client."""
 
     name: str
     outcome: str = "played"
@@ -322,6 +325,8 @@ class Chapter:
     about: str
     play: Callable[[Lab], None]
     needs: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    """Real clients without which it can't be played."""
 
 
 def order(chapters: Mapping[str, Chapter], wanted: Sequence[str]) -> list[Chapter]:
@@ -343,6 +348,11 @@ def play(lab: Lab, chapters: Sequence[Chapter]) -> list[Account]:
     for chapter in chapters:
         account = lab.account = Account(chapter.name)
         accounts.append(account)
+        absent = [c for c in chapter.clients if getattr(lab.clients, c) is None]
+        if absent:
+            # Nobody's fault: it is named in the summary, and what builds on it has the same lack.
+            account.outcome, account.note = "left out", f"there is no {', '.join(absent)} on this machine"
+            continue
         missing = [n for n in chapter.needs if n in failed]
         if missing:
             account.outcome, account.note = "skipped", f"needs {', '.join(missing)}"
@@ -365,7 +375,7 @@ def as_json(accounts: Sequence[Account], clients: Clients, seconds: float) -> st
     """The whole account as a JSON document."""
     return json.dumps(
         {
-            "ok": all(a.outcome == "played" for a in accounts),
+            "ok": all(a.outcome in GOOD for a in accounts),
             "seconds": round(seconds, 2),
             "clients": clients.words(),
             "chapters": [
@@ -400,10 +410,10 @@ def summary(accounts: Sequence[Account], clients: Clients, seconds: float, print
     printer.line()
     printer.line(f"  {'chapter':<12}{'steps':>7}{'checks':>10}{'time':>10}   outcome")
     for a in accounts:
-        good = a.outcome == "played"
+        good = a.outcome in GOOD
         mark = printer.paint("✓", 32) if good else printer.paint("✗", 31, 1)
         checks = f"{a.held}/{a.checks}"
-        word = "all held" if good else f"{a.outcome}: {a.note or 'a check did not hold'}"
+        word = "all held" if a.outcome == "played" else f"{a.outcome}: {a.note or 'a check did not hold'}"
         printer.line(f"  {a.name:<12}{len(a.steps):>7}{checks:>10}{a.seconds:>8.1f} s   {mark} {word}")
     printer.line()
     printer.line("  clients: " + "; ".join(f"{name} {word}" for name, word in clients.words().items()))
