@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from terrarium.kube.api import openapi, typed
+from terrarium.kube.api import openapi, openapi_definitions, typed
 from terrarium.kube.api.builtin import registry
 from terrarium.kube.api.schema import schema
 
@@ -90,5 +90,5 @@ def test_openapi_documents() -> None:
     assert item["patch"]["x-kubernetes-group-version-kind"] == {"group": "apps", "kind": "Deployment", "version": "v1"}
     schemas = document["components"]["schemas"]
     assert "io.k8s.api.core.v1.PodSpec" in schemas
-    assert set(openapi._references(document)) <= set(schemas)
+    assert set(openapi_definitions.references(document)) <= set(schemas)
     assert openapi.v3_document(kinds, "apis/nothing/v1") is None

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import orjson
 
-from terrarium.kube.api.kinds import GroupVersion, Registry
+from terrarium.kube.api.kinds import GroupVersion
 from terrarium.kube.apiserver import bodies, errors, negotiate
 from terrarium.kube.apiserver.discovery import Discovery
+from terrarium.kube.apiserver.documents import Documents
 from terrarium.kube.apiserver.messages import Reply, Request
 from terrarium.kube.apiserver.metrics import Metrics
 from terrarium.kube.client.contract import ApiError
 
 TEXT = "text/plain; charset=utf-8"
-_NEVER = "Fri, 31 Dec 2100 23:59:59 GMT"
 JWKS = "application/jwk-set+json"
 CHECKS = (
     "ping",
@@ -50,24 +49,21 @@ class Pages:
 
     def __init__(
         self,
-        registry: Registry,
         discovery: Discovery,
         metrics: Metrics,
         version: Mapping[str, str],
         issuer: str,
         keys: Callable[[], dict[str, Any]],
-        minor: int,
+        documents: Documents,
         ready: Callable[[], bool],
     ) -> None:
         self.discovery = discovery
-        self._registry = registry
         self._metrics = metrics
         self._version = dict(version)
         self._issuer = issuer
         self._keys = keys
-        self._minor = minor
+        self._documents = documents
         self._ready = ready
-        self._openapi: dict[str, tuple[int, bytes, str]] = {}
         self._exact: dict[str, Handler] = {
             "/": self._root,
             "/version": self._show_version,
@@ -75,7 +71,9 @@ class Pages:
             "/metrics/slis": self._show_metrics,
             "/api": self._api,
             "/apis": self._apis,
-            "/openapi/v3": self._openapi_index,
+            "/openapi/v2": documents.whole,
+            "/openapi/v3": documents.index,
+            "/debug/pprof": self._profiles,
             "/.well-known/openid-configuration": self._openid,
             "/openid/v1/jwks": self._jwks,
         }
@@ -91,7 +89,7 @@ class Pages:
         if handler is None and parts[0] in ("api", "apis"):
             handler = self._group_page
         if handler is None and path.startswith("/openapi/v3/"):
-            handler = self._openapi_document
+            handler = self._documents.part
         if handler is None:
             return not_found_page()
         if request.info.method not in ("GET", "HEAD") and parts[0] not in ("api", "apis"):
@@ -153,13 +151,19 @@ class Pages:
 
     async def _root(self, request: Request) -> Reply:
         checks = [f"/{root}/{check}" for root in ("healthz", "livez", "readyz") for check in CHECKS]
-        rest = ["/healthz", "/livez", "/readyz", "/metrics", "/metrics/slis", "/openapi/v3", "/openapi/v3/", "/version"]
+        rest = ["/healthz", "/livez", "/readyz", "/metrics", "/metrics/slis", "/version"]
+        rest += ["/openapi/v2", "/openapi/v3", "/openapi/v3/", "/debug/pprof", "/debug/pprof/"]
         rest += ["/openid/v1/jwks", "/.well-known/openid-configuration"]
         paths = sorted({*self.discovery.paths(), *checks, *rest})
         return Reply(200, orjson.dumps({"paths": paths}))
 
     async def _show_version(self, request: Request) -> Reply:
         return Reply(200, orjson.dumps(self._version, option=orjson.OPT_INDENT_2))
+
+    async def _profiles(self, request: Request) -> Reply:
+        """The page is there, as with every kube-apiserver; a profile of Go there is not."""
+        body = "<html><head><title>/debug/pprof/</title></head><body>This server keeps no profiles.</body></html>"
+        return Reply(200, body.encode(), "text/html; charset=utf-8", [("x-content-type-options", "nosniff")])
 
     async def _show_metrics(self, request: Request) -> Reply:
         return Reply(
@@ -187,50 +191,6 @@ class Pages:
             quoted = ",".join(f'"{name}"' for name in unmatched)
             lines.append(f"warn: some health checks cannot be excluded: no matches for {quoted}")
         return text("\n".join([*lines, f"{root} check passed", ""]))
-
-    # OpenAPI
-
-    def _document(self, path: str) -> tuple[bytes, str] | None:
-        """An OpenAPI v3 document and its hash, made when the registry has changed."""
-        from terrarium.kube.api import openapi
-
-        kept = self._openapi.get(path)
-        if kept is not None and kept[0] == self._registry.generation:
-            return kept[1], kept[2]
-        document = openapi.v3_document(self._registry, path, self._minor)
-        if document is None:
-            return None
-        body = orjson.dumps(document)
-        made = hashlib.sha512(body).hexdigest().upper()
-        self._openapi[path] = (self._registry.generation, body, made)
-        return body, made
-
-    async def _openapi_index(self, request: Request) -> Reply:
-        paths: dict[str, Any] = {}
-        for group, versions in self.discovery.groups().items():
-            for gv in versions:
-                path = f"apis/{gv}" if group else f"api/{gv}"
-                found = self._document(path)
-                if found is not None:
-                    paths[path] = {"serverRelativeURL": f"/openapi/v3/{path}?hash={found[1]}"}
-        return Reply(200, orjson.dumps({"paths": paths}))
-
-    async def _openapi_document(self, request: Request) -> Reply:
-        path = request.info.path.removeprefix("/openapi/v3/")
-        found = self._document(path)
-        if found is None:
-            return Reply(404, b"", "")
-        body, made = found
-        asked = request.info.first("hash")
-        headers = [("etag", f'"{made}"'), ("vary", "Accept")]
-        if asked and asked != made:
-            return Reply(301, b"", "", [("location", f"/openapi/v3/{path}?hash={made}")])
-        if asked:
-            headers.append(("cache-control", "public, immutable"))
-            headers.append(("expires", _NEVER))
-        if request.headers.get("if-none-match") == f'"{made}"':
-            return Reply(304, b"", "", headers)
-        return Reply(200, body, "application/json", headers)
 
     # Keys
 

@@ -137,6 +137,16 @@ class Resources:
         self.custom: dict[tuple[GroupVersion, str], Any] = {}
         """What CRDs say beyond their rows, by version and plural (`crds.Custom`)."""
 
+    def custom_schemas(self) -> dict[str, Mapping[str, Any]]:
+        """The structural schemas of all custom resources, by the name of their definition."""
+        from terrarium.kube.api.openapi_definitions import custom_name
+
+        return {
+            custom_name(kind): custom.schema
+            for (gv, plural), custom in self.custom.items()
+            if (kind := self.registry.resource(gv.group, gv.version, plural)) is not None
+        }
+
     # Reading
 
     @staticmethod

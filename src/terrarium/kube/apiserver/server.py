@@ -25,6 +25,7 @@ from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.authorization import Privileged, Union
 from terrarium.kube.apiserver.behaviours import behaviours
 from terrarium.kube.apiserver.discovery import Discovery
+from terrarium.kube.apiserver.documents import Documents
 from terrarium.kube.apiserver.handlers import Handlers
 from terrarium.kube.apiserver.http import App
 from terrarium.kube.apiserver.listener import Listener
@@ -128,13 +129,12 @@ class ApiServer:
             authentication,
             Handlers(self.api, streams.specials()),
             Pages(
-                registry,
                 self._discovery,
                 self.metrics,
                 _version(config),
                 config.issuer,
                 self.tokens.jwks,
-                config.minor,
+                Documents(registry, config.minor, self.resources.custom_schemas),
                 lambda: self._ready,
             ),
             streams.websocket,
@@ -222,10 +222,10 @@ def _version(config: ServerConfig) -> dict[str, str]:
         "minCompatibilityMajor": "1",
         "minCompatibilityMinor": str(config.minor - 1),
         "gitVersion": config.version or f"v1.{minor}.{_PATCH}",
-        "gitCommit": "0000000000000000000000000000000000000000",
-        "gitTreeState": "clean",
+        "gitCommit": "$Format:%H$",
+        "gitTreeState": "",
         "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "go1.24.2",
+        "goVersion": "go1.26.8",
         "compiler": "gc",
         "platform": "linux/amd64",
     }
