@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -180,7 +180,7 @@ def _additional(value: Any) -> bytes:
     return _sized(1, _message("Schema", value)) if isinstance(value, Mapping) else _field(2, "bool", value)
 
 
-_CHOICES = {
+_CHOICES: Mapping[str, Callable[[Any], bytes]] = {
     "Parameter": _parameter,
     "Additional": _additional,
     "Types": lambda value: b"".join(_text(1, name) for name in ([value] if isinstance(value, str) else value)),
