@@ -41,8 +41,8 @@ class InterPodAffinity:
     name = "InterPodAffinity"
 
     def __init__(self, hard_weight: int = 1, ignore_preferred_of_existing: bool = False) -> None:
-        self._hard_weight = hard_weight
-        self._ignore_existing = ignore_preferred_of_existing
+        self.hard_weight = hard_weight
+        self.ignore_existing = ignore_preferred_of_existing
 
     # --- filter ----------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class InterPodAffinity:
         pod = cycle.pod
         own = bool(pod.preferred_affinity or pod.preferred_anti_affinity)
         # A pod with preferences of its own is compared with everything, also when existing preferences are to be ignored.
-        if not own and self._ignore_existing:
+        if not own and self.ignore_existing:
             return Skip.SKIP
         scores: dict[Domain, int] = {}
         own_labels = cycle.snapshot.objects.namespace_labels(pod.namespace)
@@ -140,12 +140,12 @@ class InterPodAffinity:
                 labels = cycle.snapshot.objects.namespace_labels(other.namespace)
                 self._weigh(scores, pod.preferred_affinity, other, labels, node, 1)
                 self._weigh(scores, pod.preferred_anti_affinity, other, labels, node, -1)
-                if self._hard_weight > 0:
+                if self.hard_weight > 0:
                     for term in other.affinity:
                         value = node.node.labels.get(term.topology_key)
                         if value is not None and term.matches(pod, own_labels):
                             scores[(term.topology_key, value)] = (
-                                scores.get((term.topology_key, value), 0) + self._hard_weight
+                                scores.get((term.topology_key, value), 0) + self.hard_weight
                             )
                 self._weigh(scores, other.preferred_affinity, pod, own_labels, node, 1)
                 self._weigh(scores, other.preferred_anti_affinity, pod, own_labels, node, -1)

@@ -76,15 +76,16 @@ class NodeResourcesFit(Unnormalised):
     def __init__(
         self, scoring: Scoring = Scoring(), ignored: Sequence[str] = (), ignored_groups: Sequence[str] = ()
     ) -> None:
-        self._scoring = scoring
+        self.scoring = scoring
         self._ignored = frozenset(ignored)
         self._ignored_groups = frozenset(ignored_groups)
-        self._line = broken_line([(x, y * 10) for x, y in scoring.shape]) if scoring.shape else None
+        self.line = broken_line([(x, y * 10) for x, y in scoring.shape]) if scoring.shape else None
 
     def pre_filter(self, cycle: Cycle) -> PreFilterAnswer:
         return None
 
-    def _counts(self, name: str) -> bool:
+    def counts(self, name: str) -> bool:
+        """Whether a scalar resource is looked at at all."""
         if name in self._ignored:
             return False
         group, slash, _ = name.partition("/")
@@ -109,7 +110,7 @@ class NodeResourcesFit(Unnormalised):
             lacking.append(("Too many pods", 1, places - len(node.pods)))
         for name in (*NATIVE, *(n for n in pod.requests if _is_scalar(n))):
             asked = pod.requests.get(name, 0)
-            if asked <= 0 or not (name in NATIVE or self._counts(name)):
+            if asked <= 0 or not (name in NATIVE or self.counts(name)):
                 continue
             free = allocatable.get(name, 0) - requested.get(name, 0)
             if asked > free:
@@ -122,19 +123,19 @@ class NodeResourcesFit(Unnormalised):
     def score(self, cycle: Cycle, node: NodeInfo) -> int:
         total = weights = 0
         # The ratio's shape speaks of what is really asked for… only the other two assume a use for those who don't say.
-        ratio = self._line is not None
-        for name, weight in self._scoring.resources:
+        ratio = self.line is not None
+        for name, weight in self.scoring.resources:
             used, capacity = _use(cycle.pod, node, name, assumed=True)
             if capacity == 0:
                 continue
             if ratio:
-                assert self._line is not None
-                part = self._line(100 if used > capacity else used * 100 // capacity)
+                assert self.line is not None
+                part = self.line(100 if used > capacity else used * 100 // capacity)
                 if part > 0:
                     total += part * weight
                     weights += weight
                 continue
-            part = least(used, capacity) if self._scoring.type == "LeastAllocated" else most(used, capacity)
+            part = least(used, capacity) if self.scoring.type == "LeastAllocated" else most(used, capacity)
             total += part * weight
             weights += weight
         if weights == 0:
@@ -148,15 +149,15 @@ class NodeResourcesBalancedAllocation(Unnormalised):
     name = "NodeResourcesBalancedAllocation"
 
     def __init__(self, resources: tuple[tuple[str, int], ...] = BOTH) -> None:
-        self._resources = resources
+        self.resources = resources
 
     def pre_score(self, cycle: Cycle, nodes: Sequence[NodeInfo]) -> Skip | None:
-        asks = any(cycle.pod.requests.get(name, 0) for name, _ in self._resources)
+        asks = any(cycle.pod.requests.get(name, 0) for name, _ in self.resources)
         return None if asks else Skip.SKIP
 
     def score(self, cycle: Cycle, node: NodeInfo) -> int:
         fractions = []
-        for name, _ in self._resources:
+        for name, _ in self.resources:
             used, capacity = _use(cycle.pod, node, name, assumed=False)
             if capacity:
                 fractions.append(min(1.0, used / capacity))

@@ -97,7 +97,7 @@ class PodTopologySpread:
 
     def __init__(self, defaults: Sequence[Obj] = SYSTEM_DEFAULTS, system: bool = True) -> None:
         self._defaults = tuple(defaults)
-        self._system = system
+        self.system = system
 
     def constraints(self, cycle: Cycle, hard: bool) -> tuple[Spread, ...]:
         """The pod's own constraints, else the defaults with the selector of its owners."""
@@ -176,7 +176,7 @@ class PodTopologySpread:
         if not constraints:
             return Skip.SKIP
         # The system's defaults must not punish nodes which merely lack a zone label.
-        need_all = bool(pod.spreads) or not self._system
+        need_all = bool(pod.spreads) or not self.system
         counts: list[dict[str, int]] = [{} for _ in constraints]
         ignored: set[str] = set()
         for node in nodes:
