@@ -81,6 +81,9 @@ def decide(
     sampling: Sampling | None = None,
 ) -> Decision:
     """Looks at every node, or at those of a sample. `choose` takes one among equally good ones."""
+    if not snapshot.nodes:
+        # No plugin is asked, so none is remembered as having said no.
+        return Decision(pod, message=fit_message(0, {}, None, ""))
     cycle = Cycle(pod, snapshot)
     answer = framework.pre_filter(cycle)
     if isinstance(answer, Rejection):
@@ -166,8 +169,6 @@ def _score(
 def _refused_by_pre_filter(framework: Framework, cycle: Cycle, no: Rejection) -> Decision:
     """Nobody asked the nodes: the one reason stands for all of them, without a count."""
     total = len(cycle.snapshot.nodes)
-    if total == 0:
-        return Decision(cycle.pod, pre_filter=no, message=fit_message(0, {}, None, ""))
     preemption = None
     message = f"0/{total} nodes are available: {no.message}."
     if framework.preempts:

@@ -115,7 +115,8 @@ def _answer(key: str, decision: Decision, weights: Mapping[str, int]) -> Obj:
     }
     answer["totals"] = [decision.totals[i] for i in order] if decision.totals else []
     answer["best"] = sorted(decision.best)
-    answer["evaluated"] = decision.evaluated
+    if decision.feasible and not decision.error:
+        answer["evaluated"] = decision.evaluated
     answer["message"] = decision.message if not decision.error else ""
     if decision.error:
         answer["error"] = decision.error
@@ -129,6 +130,8 @@ def _answer(key: str, decision: Decision, weights: Mapping[str, int]) -> Obj:
 def _more(framework: Framework, pod: Pod, snapshot: Snapshot, decision: Decision) -> Obj:
     """What the decision left out because it was settled without: each plugin asked by itself."""
     more: Obj = {"preFilter": {}, "filters": {}, "preScore": {}}
+    if not snapshot.nodes:
+        return more
     for plugin in framework.pre_filters:
         more["preFilter"][plugin.name] = _said(plugin.pre_filter(Cycle(pod, snapshot)))
     cycle = Cycle(pod, snapshot)
@@ -136,17 +139,21 @@ def _more(framework: Framework, pod: Pod, snapshot: Snapshot, decision: Decision
     if isinstance(only, Rejection):
         return more
     if isinstance(only, OnlyNodes):
-        more["preFilterNodes"] = sorted(only.names & snapshot.by_name.keys())
+        more["preFilterNodes"] = sorted(only.names)
     for judge in framework.filters:
         if judge.name not in cycle.skip_filter:
             said = {node.name: judge.filter(cycle, node) for node in snapshot.nodes}
             more["filters"][judge.name] = {name: _status(no) for name, no in said.items() if no is not None}
     if not decision.node and not decision.error and decision.preemption is None:
-        more["preemption"] = _preemption(preempt(framework, cycle, decision.rejected))
+        # Without the plugin there is no answer of PostFilter, only what it would have found.
+        found = _preemption(preempt(framework, cycle, decision.rejected))
+        more["preemption"] = {k: v for k, v in found.items() if k not in ("code", "message", "nominate")}
     if decision.node and decision.node == pod.nominated:
-        found = survey(framework, cycle, only)
-        more["feasibleIfNotNominated"] = sorted(n.name for n in found.feasible)
-        more["rejected"] = {node: [r.plugin, *_status(r)] for node, r in found.rejected.items()}
+        all_of_them = survey(framework, cycle, only)
+        fitting = sorted(n.name for n in all_of_them.feasible)
+        if fitting != [decision.node]:
+            more["feasibleIfNotNominated"] = fitting
+        more["rejected"] = {node: [r.plugin, *_status(r)] for node, r in all_of_them.rejected.items()}
     if len(decision.feasible) > 1 and not decision.error:
         feasible = [snapshot.by_name[name] for name in decision.feasible]
         skips = {p.name: p.pre_score(Cycle(pod, snapshot), feasible) for p in framework.pre_scores}
