@@ -24,14 +24,14 @@ from terrarium.engine.planning import Options, make_plan
 from terrarium.engine.state import State
 from terrarium.engine.state_file import BadState
 from terrarium.engine.state_store import LocalStore, StateLocked
-from terrarium.engine.walking import Session
+from terrarium.engine.walking import FROM_PROVIDER, Session
 from terrarium.language.printing import console_text
 from terrarium.language.render import paint
 
 COMMON = {
     "input": "bool",
     "lock": "bool",
-    "lock-timeout": "text",
+    "lock-timeout": "duration",
     "no-color": "bool",
     "compact-warnings": "bool",
     "parallelism": "int",
@@ -347,12 +347,12 @@ def make(
 
 
 def unique(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Without warnings that validation and planning both found."""
+    """Without warnings that validation and planning both found; providers are asked twice, and heard twice."""
     found: list[Diagnostic] = []
     seen: set[object] = set()
     for d in diagnostics:
         key = (d.severity, d.summary, d.detail, d.subject)
-        if d.severity.value == "error" or key not in seen:
+        if d.severity.value == "error" or d.extra == FROM_PROVIDER or key not in seen:
             seen.add(key)
             found.append(d)
     return found

@@ -100,7 +100,7 @@ class Lines(Progress):
         name = _named(address, deposed)
         seconds = self._end(name, _DOING[action])
         suffix = f" [id={id}]" if id and action is not Action.DELETE else ""
-        self._line(name, f"{_DONE[action]} after {_elapsed(seconds)}{suffix}")
+        self._line(str(address), f"{_DONE[action]} after {_elapsed(seconds)}{suffix}")
 
     def apply_failed(self, address: Instance, action: Action, deposed: str = "") -> None:
         self._end(_named(address, deposed), _DOING[action])

@@ -165,6 +165,11 @@ class ApplyWalk(Walk):
         diagnostics += [replace(d, address=d.address or str(address)) for d in more]
         if has_errors(more):
             return diagnostics
+        check = provider.validate_data if address.mode == DATA else provider.validate_resource
+        said = check(address.type, config.unmarked_deep())
+        diagnostics += [located(d, resource.body, str(address)) for d in said]
+        if has_errors(diagnostics):
+            return diagnostics
         if address.mode == DATA:
             return diagnostics + self.read(address, change, resource, provider, schema, config)
         return diagnostics + self.change(address, change, resource, provider, schema, config)
@@ -321,6 +326,8 @@ class ApplyWalk(Walk):
     def _restore(self, address: Instance, provider: str, deposed: str) -> None:
         """Nothing came of the new object: the old one is the current one again."""
         if not deposed:
+            with self._lock:
+                self.state.drop_if_empty(address.resource)
             return
         self.replaced_keys.pop(address, None)
         with self._lock:

@@ -15,6 +15,8 @@ from typing import Any
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.engine.addresses import ROOT, AbsResource, Instance, Key, ModuleInstance, path_of
 from terrarium.engine.configuration import ModuleNode
+from terrarium.engine.plugins import Plugins
+from terrarium.engine.provider_functions import ModuleFunctions
 from terrarium.engine.references import Reference, parse
 from terrarium.language import nodes
 from terrarium.language.evaluate import evaluate
@@ -140,14 +142,17 @@ class Evaluator:
         workspace: str = "default",
         working_folder: Path | None = None,
         applying: bool = False,
+        plugins: Plugins | None = None,
     ) -> None:
         self.root = root
+        self.plugins = plugins
         self.values = values
         self.functions = functions
         self.applying = applying
         self._terraform = {"workspace": string(workspace), "applying": boolean(applying).marked("ephemeral")}
         self._cwd = (working_folder or Path.cwd()).as_posix()
         self._references: dict[nodes.Expression, tuple[Reference, ...]] = {}
+        self._functions: dict[tuple[str, ...], Mapping[str, Any]] = {}
 
     def references(self, expression: nodes.Expression) -> tuple[Reference, ...]:
         """What an expression refers to; references of wrong form are left out (validation reports them)."""
@@ -207,7 +212,21 @@ class Evaluator:
                 variables[name] = object_of(members)
         for prefix, types in prefixed.items():
             variables[prefix] = object_of(types)
-        return Scope(variables, self.functions)
+        return Scope(variables, self.functions_of(module))
+
+    def functions_of(self, module: ModuleInstance) -> Mapping[str, Any]:
+        """The functions that expressions of a module may call: with those of the providers it requires."""
+        if self.plugins is None:
+            return self.functions
+        path = path_of(module)
+        known = self._functions.get(path)
+        if known is None:
+            node = self.root.find(path)
+            known = self.functions
+            if node is not None and node.module.required:
+                known = ModuleFunctions(known, node.module, self.plugins)
+            self._functions[path] = known
+        return known
 
     def extra(self, reference: Reference) -> Value | None:
         """Objects that only some operations know (`run` in tests)."""

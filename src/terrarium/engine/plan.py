@@ -59,6 +59,8 @@ class ResourceChange:
     schema_version: int = 0
     importing: str | None = None
     generated: str = ""
+    hidden: tuple[Path, ...] = ()
+    """The parts of `after` which the configuration makes sensitive, not the schema."""
 
     @property
     def moved(self) -> bool:

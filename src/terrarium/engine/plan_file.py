@@ -147,6 +147,7 @@ def _change(c: ResourceChange) -> dict[str, Any]:
         "schema_version": c.schema_version,
         "importing": c.importing,
         "generated": c.generated,
+        "hidden": [_path(p) for p in c.hidden],
     }
 
 
@@ -172,6 +173,7 @@ def _unchange(c: Mapping[str, Any]) -> ResourceChange:
         c["schema_version"],
         c["importing"],
         c["generated"],
+        tuple(_unpath(p) for p in c["hidden"]),
     )
 
 

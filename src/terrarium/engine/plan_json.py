@@ -9,9 +9,9 @@ from terrarium.engine.config_json import ConfigJson
 from terrarium.engine.configuration import ModuleNode
 from terrarium.engine.plan import Action, Mode, OutputChange, Plan, ResourceChange
 from terrarium.engine.plugins import Plugins
-from terrarium.engine.state import TERRAFORM_VERSION
+from terrarium.engine.state import TERRAFORM_VERSION, marked
 from terrarium.engine.state_json import checks_json, identity, modules_json, state_document
-from terrarium.engine.value_trees import known, path_json, sensitives, unknowns
+from terrarium.engine.value_trees import known, path_json, path_order, sensitives, unknowns
 from terrarium.language.type_expressions import to_json as type_to_json
 from terrarium.language.values import EPHEMERAL
 
@@ -76,11 +76,13 @@ def planned_values(plan: Plan) -> dict[str, Any]:
     for change in plan.changes:
         if change.after.is_null or change.deposed:
             continue
+        # What the schema hides is forgotten here when the object is replaced: Terraform plans it a second time then.
+        after = marked(change.after.unmarked_deep(), change.hidden) if change.action.replaces else change.after
         row = identity(change.address) | {
             "provider_name": change.source,
             "schema_version": change.schema_version,
-            "values": known(change.after),
-            "sensitive_values": sensitives(change.after),
+            "values": known(after),
+            "sensitive_values": sensitives(after),
         }
         rows.append((change.address.module, row))
     values["root_module"] = modules_json(rows)
@@ -98,7 +100,7 @@ def change_json(change: ResourceChange) -> dict[str, Any]:
         "after_sensitive": False if change.after.is_null else sensitives(change.after),
     }
     if change.replace:
-        row["replace_paths"] = [path_json(p) for p in change.replace]
+        row["replace_paths"] = [path_json(p) for p in sorted(change.replace, key=path_order)]
     if change.importing is not None:
         row["importing"] = {"id": change.importing}
     if change.generated:

@@ -44,7 +44,7 @@ from terrarium.engine.plugins import MissingProvider
 from terrarium.engine.provider import Provider, Schema
 from terrarium.engine.references import Reference, parse
 from terrarium.engine.relevance import relevant_attributes
-from terrarium.engine.state import OutputState, State, StateObject
+from terrarium.engine.state import OutputState, State, StateObject, sensitive_paths
 from terrarium.engine.task import Task
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
 from terrarium.language.evaluate import evaluate
@@ -140,6 +140,9 @@ class PlanWalk(Walk):
             return diagnostics
         self.values.keys[address] = keys
         self.seen.add(address)
+        if resource.preconditions or resource.postconditions:
+            for key in keys.keys:
+                self.checks.expect_object("resource", str(node.resource), str(address.instance(key)))
         existing = self.prior.resources.get(address)
         for key in keys.keys:
             instance = address.instance(key)
@@ -344,6 +347,7 @@ class PlanWalk(Walk):
             private=decision.private,
             schema_version=task.schema.version,
             importing=imported_id,
+            hidden=sensitive_paths(config),
         )
         if prevented:
             return [*diagnostics, destroy_prevented(address, resource)]

@@ -190,6 +190,12 @@ class State:
         if not resource.instances:
             del self.resources[address.resource]
 
+    def drop_if_empty(self, address: AbsResource) -> None:
+        """Forgets a resource which has no instances."""
+        resource = self.resources.get(address)
+        if resource is not None and not resource.instances:
+            del self.resources[address]
+
     def move(self, source: Instance, target: Instance) -> None:
         """Renames an instance with all its objects."""
         resource = self.resources[source.resource]

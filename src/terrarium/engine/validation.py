@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
-from terrarium.engine.addresses import MANAGED, AbsResource, ConfigResource, ProviderConfig
+from terrarium.engine.addresses import BUILTIN, MANAGED, AbsResource, ConfigResource, ProviderConfig
 from terrarium.engine.config_graph import Builder, Node
 from terrarium.engine.configuration import CheckRule, Resource, Variable
 from terrarium.engine.evaluation import Keys, Repetition
@@ -136,7 +136,7 @@ class ValidateWalk(Walk):
                 provider = self.plugins.unconfigured(config.source)
                 check = provider.validate_resource if node.mode == MANAGED else provider.validate_data
                 said = check(node.type, config_value.unmarked_deep())
-                diagnostics += [_placed(d, resource) for d in said]
+                diagnostics += [_placed(d, resource, config.source) for d in said]
             self_value = unknown(self.plugins.decoder.type(schema.block))
             for rule in resource.preconditions:
                 diagnostics += self.rule(rule, instance, repetition, None)
@@ -223,9 +223,9 @@ def _any_repetition(resource: Resource, keys: Keys) -> Repetition | None:
     return None
 
 
-def _placed(diagnostic: Diagnostic, resource: Resource) -> Diagnostic:
-    """A provider's message; one that names no attribute stays without a place, as Terraform's own provider does it."""
-    if diagnostic.attribute is None and diagnostic.subject is None:
+def _placed(diagnostic: Diagnostic, resource: Resource, source: str) -> Diagnostic:
+    """A provider's message; those of Terraform's own provider which name no attribute stay without a place."""
+    if source == BUILTIN and diagnostic.attribute is None and diagnostic.subject is None:
         return diagnostic
     found = located(diagnostic, resource.body, resource.local)
     return replace(found, address=resource.local)

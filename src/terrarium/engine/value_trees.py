@@ -14,6 +14,9 @@ from terrarium.language.numbers import to_text
 from terrarium.language.types import Dynamic, List, Map, Object, Primitive, Set, Tuple
 from terrarium.language.values import NULL, SENSITIVE, Path, Unknown, Value
 
+_ALL = (1 << 64) - 1
+_POLYNOMIAL = 0xD800000000000000
+
 
 def number(data: int | Fraction | float) -> Any:
     """A number's payload as JSON data which keeps all digits."""
@@ -64,6 +67,18 @@ def sensitives(value: Value) -> Any:
         found = {k: sensitives(v) for k, v in data.items()}
         return {k: v for k, v in found.items() if v is not False}
     return False
+
+
+def path_order(path: Path) -> int:
+    """Where a path stands in a set of paths: by its CRC-64 (ISO 3309) as a signed number, steps by index as `#`."""
+    crc = _ALL
+    for step in path:
+        for byte in step.encode() if isinstance(step, str) else b"#":
+            crc ^= byte
+            for _ in range(8):
+                crc = (crc >> 1) ^ _POLYNOMIAL if crc & 1 else crc >> 1
+    crc ^= _ALL
+    return crc - (1 << 64) if crc >> 63 else crc
 
 
 def path_json(path: Path) -> list[Any]:

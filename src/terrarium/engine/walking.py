@@ -37,6 +37,8 @@ from terrarium.language.types import DYNAMIC
 from terrarium.language.values import DYNAMIC_UNKNOWN, EPHEMERAL, NULL, SENSITIVE, Value, null, object_of, unknown
 
 Diagnostics = list[Diagnostic]
+FROM_PROVIDER = "provider"
+"""What `extra` of a diagnostic says that a provider gave."""
 
 
 @dataclass(slots=True)
@@ -74,7 +76,13 @@ class Walk:
         self.plugins = session.plugins
         self.values = values or Values()
         self.evaluator = Evaluator(
-            session.root, self.values, session.functions, session.workspace, session.working_folder, self.applying
+            session.root,
+            self.values,
+            session.functions,
+            session.workspace,
+            session.working_folder,
+            self.applying,
+            session.plugins,
         )
         self.checks = Checks()
         self.diagnostics: Diagnostics = []
@@ -235,6 +243,8 @@ class Walk:
                 value = value.marked(SENSITIVE)
             if output.ephemeral and instance:
                 value = value.marked(EPHEMERAL)
+        if has_errors(diagnostics):
+            return diagnostics
         self.values.outputs.setdefault(instance, {})[output.name] = value
         return diagnostics
 
@@ -389,7 +399,7 @@ def converted_variable(
 
 def located(diagnostic: Diagnostic, body: nodes.Body | None, address: str, default: Range | None = None) -> Diagnostic:
     """A provider's diagnostic with the place in the configuration that its attribute path means."""
-    diagnostic = replace(diagnostic, address=diagnostic.address or address)
+    diagnostic = replace(diagnostic, address=diagnostic.address or address, extra=diagnostic.extra or FROM_PROVIDER)
     if diagnostic.subject is not None or body is None:
         return diagnostic
     subject = default or body.missing_item_range

@@ -74,6 +74,14 @@ class TimeStatic(Resource):
     def validate(self, config: Plain) -> Iterable[Diagnostic]:
         return _bad_time(config, "rfc3339")
 
+    def amend(self, plan: Drawing) -> None:
+        """A moment that is given is known while planning, with all its parts."""
+        given = plan.config["rfc3339"]
+        if given.is_null or not given.is_known or not isinstance(given.data, str):
+            return
+        for name, data in {"id": given.data, **_parts(parse_rfc3339(given.data))}.items():
+            plan.set(name, data)
+
     def create(self, new: Plain) -> Plain:
         text = new.get("rfc3339") or rfc3339(_now())
         return {**new, "id": text, "rfc3339": text, **_parts(parse_rfc3339(text))}
@@ -113,8 +121,12 @@ class TimeOffset(Resource):
     def _moved(self, given: Plain) -> Plain:
         base = given["base_rfc3339"]
         by = {name: int(given.get(name) or 0) for name in _OFFSETS}
-        moment = shifted(parse_rfc3339(base), by["offset_years"], by["offset_months"], by["offset_days"])
-        moment += timedelta(hours=by["offset_hours"], minutes=by["offset_minutes"], seconds=by["offset_seconds"])
+        # One after the other, in this order: it matters where a month has no such day.
+        moment = parse_rfc3339(base) + timedelta(
+            days=by["offset_days"], hours=by["offset_hours"], minutes=by["offset_minutes"]
+        )
+        moment = shifted(moment, 0, by["offset_months"], 0) + timedelta(seconds=by["offset_seconds"])
+        moment = shifted(moment, by["offset_years"], 0, 0)
         return {"id": base, "base_rfc3339": base, "rfc3339": rfc3339(moment), **_parts(moment)}
 
     def create(self, new: Plain) -> Plain:
@@ -174,8 +186,10 @@ class TimeRotating(Resource):
             turn = parse_rfc3339(fixed)
         else:
             by = {name: int(given.get(name) or 0) for name in _ROTATIONS}
-            turn = shifted(parse_rfc3339(text), by["rotation_years"], by["rotation_months"], by["rotation_days"])
-            turn += timedelta(hours=by["rotation_hours"], minutes=by["rotation_minutes"])
+            turn = parse_rfc3339(text) + timedelta(
+                days=by["rotation_days"], hours=by["rotation_hours"], minutes=by["rotation_minutes"]
+            )
+            turn = shifted(shifted(turn, 0, by["rotation_months"], 0), by["rotation_years"], 0, 0)
         return {"id": text, "rfc3339": text, "rotation_rfc3339": rfc3339(turn), **_parts(turn)}
 
     def create(self, new: Plain) -> Plain:
