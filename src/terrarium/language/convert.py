@@ -29,10 +29,12 @@ from terrarium.language.types import (
     without_optional,
 )
 from terrarium.language.unify import unify, unify_types
+from terrarium.language.unknowns import refined
 from terrarium.language.values import (
     FALSE,
     NULL,
     TRUE,
+    UNREFINED,
     Path,
     Unknown,
     Value,
@@ -316,8 +318,11 @@ def _collection_to_sequence(given: List | Set, wanted: List | Set, element: Type
         return None
     kind = "set" if isinstance(wanted, Set) else "list"
     empty = given.element if element == DYNAMIC else without_optional(element)
+    open_length = isinstance(given, Set) and kind == "list"
 
     def apply(value: Value, path: Path) -> Value:
+        if open_length and len(value.data) > 1 and not value.is_wholly_known:
+            return Value(List(empty), UNREFINED)  # unknown elements may yet fall together with others
         members = [_plain_null(change(member, (*path, i))) for i, member in enumerate(value.data)]
         if not members:
             return Value(Set(empty) if kind == "set" else List(empty), ())
@@ -477,4 +482,4 @@ def _unknown(value: Value, type: Type) -> Value:
             pass
     if isinstance(type, Dynamic):
         return Value(type, Unknown(not_null=known.not_null))
-    return Value(type, Unknown(not_null=known.not_null, min_length=low, max_length=high))
+    return refined(type, Unknown(not_null=known.not_null, min_length=low, max_length=high))

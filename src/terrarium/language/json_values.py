@@ -19,11 +19,13 @@ from terrarium.language.values import NULL, Path, Unknown, Value, map_of, number
 
 
 class JsonError(ValueError):
-    """Text that is no JSON, or data that does not fit a type. `path` leads to the part."""
+    """Text that is no JSON, or data that does not fit a type. `path` leads to the part; `trailing` is where more text
+    stands after a whole value."""
 
-    def __init__(self, message: str, path: Path = ()) -> None:
+    def __init__(self, message: str, path: Path = (), trailing: int | None = None) -> None:
         super().__init__(message)
         self.path = path
+        self.trailing = trailing
 
 
 class Exact(float):
@@ -116,7 +118,7 @@ def encode(value: Value) -> str:
 
 
 def _no_constant(name: str) -> Any:
-    raise JsonError(f"invalid character {name[0]!r} looking for beginning of value")
+    raise json.JSONDecodeError(f"{name} is no number of JSON", name, 0)
 
 
 def loads(text: str) -> Any:
@@ -126,11 +128,9 @@ def loads(text: str) -> Any:
     except RecursionError:
         raise JsonError("exceeded max depth") from None
     except json.JSONDecodeError as wrong:
-        if wrong.pos >= len(text.rstrip()):
-            raise JsonError("EOF" if not text.strip() else "unexpected EOF") from None
-        if wrong.msg == "Extra data":
-            raise JsonError("extraneous data after JSON object") from None
-        raise JsonError(f"invalid character {text[wrong.pos]!r}") from None
+        from terrarium.language.json_errors import complaint
+
+        raise JsonError(complaint(text) or wrong.msg, (), wrong.pos if wrong.msg == "Extra data" else None) from None
 
 
 def _integer(text: str) -> int | Exact:
@@ -240,6 +240,11 @@ def _clean(text: str) -> str:
 
 
 def decode(text: str) -> Value:
-    """`jsondecode`."""
-    data = loads(text)
+    """`jsondecode`. A closing bracket after the value, and all behind it, isn't looked at (as by Go's decoder)."""
+    try:
+        data = loads(text)
+    except JsonError as wrong:
+        if wrong.trailing is None or text[wrong.trailing] not in "]}":
+            raise
+        data = loads(text[: wrong.trailing])
     return from_json(data, implied_type(data))

@@ -66,6 +66,8 @@ def from_float(value: float) -> Number:
     """The number which a float64 computation gave (53 bits)."""
     if value in (_INFINITY, -_INFINITY):
         return value
+    if value == 0:
+        return _zero(str(value).startswith("-"))
     return _made(Fraction(value), 53)
 
 

@@ -71,7 +71,7 @@ def _equals(a: Value, b: Value) -> Value:
             return FALSE if hidden.data.not_null else UNKNOWN_BOOL
         if excludes(hidden.data, known):
             return FALSE
-        if hidden.type.has_dynamic() or known.type.has_dynamic() or hidden.type == known.type:
+        if hidden.type.has_dynamic() or hidden.type == known.type:
             return UNKNOWN_BOOL
         return FALSE
     if x is NULL or y is NULL:

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from terrarium.language.types import NUMBER, Dynamic, Type
-from terrarium.language.values import NULL, Unknown, Value
+from terrarium.language.types import NUMBER, Dynamic, List, Map, Set, Type
+from terrarium.language.values import NO_MARKS, NULL, UNREFINED, Mark, Unknown, Value
+
+
+def refined(type: Type, known: Unknown, marks: frozenset[Mark] = NO_MARKS) -> Value:
+    """An unknown value of which this is known; where that leaves but one possibility, the value itself.
+
+    A list of known length is a list of unknown elements, a number with one bound is that number.
+    """
+    if not known.not_null:
+        return Value(type, known, marks)
+    if isinstance(type, List | Set | Map) and known.min_length == known.max_length:
+        length = known.min_length
+        if not length:
+            return Value(type, {} if isinstance(type, Map) else (), marks)
+        if isinstance(type, List) or (isinstance(type, Set) and length == 1):
+            return Value(type, (Value(type.element, UNREFINED),) * length, marks)
+    if known.lower is not None and known.lower == known.upper and known.lower[1]:
+        return Value(type, known.lower[0], marks)
+    return Value(type, known, marks)
 
 
 def either(type: Type, a: Value, b: Value) -> Value:
@@ -21,11 +39,11 @@ def either(type: Type, a: Value, b: Value) -> Value:
         (a_low, a_high), (b_low, b_high) = _bounds(a), _bounds(b)
         low = None if a_low is None or b_low is None else _outer(a_low, b_low, min)
         high = None if a_high is None or b_high is None else _outer(a_high, b_high, max)
-        return Value(type, Unknown(not_null=not_null, lower=low, upper=high))
+        return refined(type, Unknown(not_null=not_null, lower=low, upper=high))
     if a.type == b.type and a.type.is_collection:
         (a_least, a_most), (b_least, b_most) = lengths(a), lengths(b)
         most = None if a_most is None or b_most is None else max(a_most, b_most)
-        return Value(type, Unknown(not_null=not_null, min_length=min(a_least, b_least), max_length=most))
+        return refined(type, Unknown(not_null=not_null, min_length=min(a_least, b_least), max_length=most))
     return Value(type, Unknown(not_null=not_null))
 
 
@@ -50,3 +68,8 @@ def lengths(value: Value) -> tuple[int, int | None]:
     if isinstance(value.data, Unknown):
         return value.data.min_length, value.data.max_length
     return len(value.data), len(value.data)
+
+
+def length_open(value: Value) -> bool:
+    """Whether a known set holds unknown elements, which may yet fall together with others."""
+    return isinstance(value.type, Set) and len(value.data) > 1 and not value.is_wholly_known

@@ -134,7 +134,7 @@ def table(
         from terrarium.language.functions import hashing
 
         random = ids or Ids()
-        made = hashing.random_functions(random.uuid, lambda: bytes.fromhex(random.hex(32)))
+        made = hashing.random_functions(lambda: bytes.fromhex(random.hex(32)))
         return _unknown(made, predictable)
 
     def disk() -> Mapping[str, Function]:

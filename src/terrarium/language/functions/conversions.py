@@ -54,7 +54,9 @@ def _to(wanted: Type) -> Function:
             message = f"cannot convert {given} to {target}"
         raise ArgumentError(0, message)
 
-    return Function((anything("v"),), returns, body, not_null=False)
+    # Nothing is carried over from what is unknown but its marks.
+    only = Parameter("v", DYNAMIC, allow_null=True, allow_dynamic=True, allow_marked=True)
+    return Function((only,), returns, body, not_null=False)
 
 
 # --- marks -----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from terrarium.language.convert import ConversionError, convert
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, parameters
 from terrarium.language.text import nfc, quote, safe_prefix
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Set, Tuple, Type
+from terrarium.language.unknowns import length_open
 from terrarium.language.values import NOT_NULL, NULL, Unknown, Value
 
 _VERB = re.compile(r"%([0#\-+ ]*)([1-9][0-9]*)?(\.[0-9]*)?(?:\[([1-9][0-9]*)\])?([a-zA-Z])", re.ASCII)
@@ -262,7 +263,7 @@ def _format_list(values: Sequence[Value], type: Type) -> Value:
         if not isinstance(argument.type, List | Set | Tuple) or argument.data is NULL:
             unknown = unknown or (argument.type == DYNAMIC and isinstance(argument.data, Unknown))
             continue
-        if isinstance(argument.data, Unknown) and not isinstance(argument.type, Tuple):
+        if length_open(argument) if not isinstance(argument.data, Unknown) else not isinstance(argument.type, Tuple):
             unknown = True
             continue
         size = len(argument.type.elements) if isinstance(argument.type, Tuple) else len(argument.data)

@@ -108,11 +108,19 @@ def _rsa_decrypt(values: Sequence[Value], _: Type) -> Value:
         raise FunctionError("failed to decrypt: crypto/rsa: decryption error") from None
 
 
-def random_functions(new_uuid: Callable[[], str], salt: Callable[[], bytes]) -> dict[str, Function]:
-    """`uuid` and `bcrypt`, which give something new at every call; `salt` gives 16 bytes."""
+def random_functions(random: Callable[[], bytes]) -> dict[str, Function]:
+    """`uuid` and `bcrypt`, which give something new at every call; `random` gives 16 bytes.
+
+    Terraform's `uuid` is 128 random bits: it has no version in it.
+    """
+
+    def new_uuid(values: Sequence[Value], type: Type) -> Value:
+        digits = random().hex()
+        return Value(type, "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])))
+
     return {
-        "uuid": Function((), STRING, lambda values, _: Value(STRING, new_uuid())),
-        "bcrypt": Function(parameters(("str", STRING)), STRING, _bcrypt(salt), variadic=Parameter("cost", NUMBER)),
+        "uuid": Function((), STRING, new_uuid),
+        "bcrypt": Function(parameters(("str", STRING)), STRING, _bcrypt(random), variadic=Parameter("cost", NUMBER)),
     }
 
 

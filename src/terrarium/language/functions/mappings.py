@@ -118,6 +118,8 @@ def _merge(values: Sequence[Value], type: Type) -> Value:
     for value in values:
         if value.data is NULL:
             continue
+        if not isinstance(value.data, dict):  # comes here after a null of no type only
+            raise FunctionError(f"arguments must be maps or objects, got {quote(value.type.friendly())}")
         marks |= value.marks
         members.update(value.data)
     if isinstance(type, Map):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from terrarium.language import numbers
+from terrarium.language.functions import floats
 from terrarium.language.functions.arguments import real, whole
 from terrarium.language.functions.spec import ArgumentError, Function, FunctionError, Parameter, parameters
 from terrarium.language.text import quote
@@ -30,7 +31,7 @@ def _floor(values: Sequence[Value], _: Type) -> Value:
 
 
 def _log(values: Sequence[Value], _: Type) -> Value:
-    top, bottom = _go_log(real(values[0])), _go_log(real(values[1]))
+    top, bottom = floats.log(real(values[0])), floats.log(real(values[1]))
     if bottom == 0:
         result = math.nan if top == 0 or math.isnan(top) else math.copysign(math.inf, top) * math.copysign(1, bottom)
     elif math.isinf(top) and math.isinf(bottom):
@@ -40,22 +41,8 @@ def _log(values: Sequence[Value], _: Type) -> Value:
     return _float(result)
 
 
-def _go_log(x: float) -> float:
-    if x < 0 or math.isnan(x):
-        return math.nan
-    return -math.inf if x == 0 else math.log(x)
-
-
 def _pow(values: Sequence[Value], _: Type) -> Value:
-    base, power = real(values[0]), real(values[1])
-    try:
-        result = math.pow(base, power)
-    except OverflowError:
-        result = -math.inf if base < 0 and power % 2 == 1 else math.inf
-    except ValueError:
-        odd = power.is_integer() and power % 2 == 1
-        result = (math.copysign(math.inf, base) if odd else math.inf) if base == 0 else math.nan
-    return _float(result)
+    return _float(floats.power(real(values[0]), real(values[1])))
 
 
 def _float(result: float) -> Value:

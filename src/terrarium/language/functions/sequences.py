@@ -14,6 +14,7 @@ from terrarium.language.operations import equals
 from terrarium.language.sets import content, same
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Map, Object, Set, Tuple, Type
 from terrarium.language.unify import unify_types
+from terrarium.language.unknowns import length_open
 from terrarium.language.values import (
     DYNAMIC_UNKNOWN,
     FALSE,
@@ -56,7 +57,7 @@ def _length(values: Sequence[Value], _: Type) -> Value:
         return Value(NUMBER, Unknown(not_null=True, lower=(data.min_length, True), upper=most), marks)
     if type == STRING:
         return Value(NUMBER, Whole(count(data)), marks)
-    if isinstance(type, Set) and len(data) > 1 and not value.is_wholly_known:
+    if length_open(value):
         return Value(NUMBER, Unknown(not_null=True, lower=(1, True), upper=(len(data), True)), marks)
     return Value(NUMBER, Whole(len(data)), marks)
 
@@ -341,9 +342,7 @@ class _Hidden(Exception):
 
 def _flattened(value: Value, marks: set[Mark]) -> list[Value]:
     marks |= value.marks
-    if isinstance(value.data, Unknown) or (
-        isinstance(value.type, Set) and len(value.data) > 1 and not value.is_wholly_known
-    ):
+    if isinstance(value.data, Unknown) or length_open(value):
         raise _Hidden
     found: list[Value] = []
     for member in value.data:
@@ -367,7 +366,7 @@ def _flatten_type(values: Sequence[Value]) -> Type:
 def _flatten(values: Sequence[Value], type: Type) -> Value:
     marks: set[Mark] = set()
     if not isinstance(values[0].type, List | Set | Tuple):
-        raise FunctionError("can only flatten lists, sets and tuples")
+        return DYNAMIC_UNKNOWN.with_marks(values[0].marks_deep)  # something inside is unknown; the rest isn't looked at
     try:
         return tuple_of(_flattened(values[0], marks)).with_marks(frozenset(marks))
     except _Hidden:
@@ -445,7 +444,7 @@ def _product(values: Sequence[Value], type: Type) -> Value:
     row_type = type.element
     assert isinstance(row_type, Tuple)
     marks = NO_MARKS.union(*(v.marks for v in values))
-    if any(isinstance(v.data, Unknown) for v in values):
+    if any(isinstance(v.data, Unknown) or length_open(v) for v in values):
         return _unknown_product(values, type).with_marks(marks)
     total = 1
     for value in values:

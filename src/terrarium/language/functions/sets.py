@@ -37,6 +37,9 @@ def _operation(
 ) -> Function:
     def body(values: Sequence[Value], type: Type) -> Value:
         members: Members = ()
+        inside = {v.type.element for v in values if isinstance(v.type, Set) and len(v)} if type == Set(DYNAMIC) else ()
+        if len(inside) > 1:
+            raise FunctionError("given sets must all have compatible element types")
         for i, value in enumerate(values):
             try:
                 value = convert(value, type)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Type
+from terrarium.language.unknowns import refined
 from terrarium.language.values import NOT_NULL, NULL, UNREFINED, Mark, Unknown, Value
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Function:
         """The result; FunctionError or ArgumentError when there is none."""
         values = list(arguments)
         marks: frozenset[Mark] = frozenset()
-        hidden = False
+        hidden = open_type = False
         for i, value in enumerate(values):
             parameter = self.parameter(i)
             assert parameter is not None
@@ -94,24 +95,24 @@ class Function:
                 if inside:
                     marks |= inside
                     values[i] = value = value.unmarked_deep()
+            if open_type:
+                continue
             data = value.data
             if data is NULL and not parameter.allow_null:
                 raise ArgumentError(i, "argument must not be null")
             if isinstance(data, Unknown) and not parameter.allow_unknown:
                 hidden = True
-        for i, value in enumerate(values):
-            parameter = self.parameter(i)
-            assert parameter is not None
-            if isinstance(value.type, Dynamic) and not parameter.allow_dynamic:
-                # Even the type of the result is open.
-                return Value(DYNAMIC, UNREFINED, marks)
+            open_type = value.type is DYNAMIC and not parameter.allow_dynamic
+        if open_type:
+            # Even the type of the result is open; what follows in the call isn't looked at.
+            return Value(DYNAMIC, UNREFINED, marks)
         type = self.returns if isinstance(self.returns, Type) else self.returns(values)
         if hidden:
             result = Value(type, UNREFINED)
         else:
             result = self.body(values, type)
         if self.not_null and isinstance(result.data, Unknown) and not isinstance(result.type, Dynamic):
-            result = Value(result.type, replace(result.data, not_null=True), result.marks)
+            result = refined(result.type, replace(result.data, not_null=True), result.marks)
         return result.with_marks(marks) if marks else result
 
 

@@ -113,7 +113,7 @@ def _indent(values: Sequence[Value], _: Type) -> Value:
     spaces = whole(values[0])
     if spaces < 0:
         raise FunctionError("panic in function implementation: strings: negative Repeat count")
-    if spaces * values[1].data.count("\n") > 1 << 28:
+    if spaces * max(values[1].data.count("\n"), 1) > 1 << 28:
         raise FunctionError("the result is too long")
     return Value(STRING, values[1].data.replace("\n", "\n" + " " * spaces))
 

@@ -138,13 +138,15 @@ class Templates:
         variables, found = variables_closure.evaluate()
         if has_errors(found):
             raise Diagnosed(found)
+        if variables.data is NULL:
+            raise ArgumentError(1, "argument must not be null")
+        if variables.type == DYNAMIC:
+            return Value(DYNAMIC, UNREFINED, variables.marks)
         _check_source(closure.node)
         template, diagnostics = closure.evaluate()
         if has_errors(diagnostics):
             raise ArgumentError(0, f"invalid template expression: {sentence(diagnostics)}")
         marks = template.marks | variables.marks_deep
-        if variables.data is NULL:
-            raise ArgumentError(1, "argument must not be null")
         if isinstance(template.data, Unknown) or isinstance(variables.data, Unknown):
             return Value(STRING, Unknown(not_null=True), marks)
         if template.type != STRING or template.data is NULL:
