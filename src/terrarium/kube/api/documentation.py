@@ -38,11 +38,21 @@ def _texts() -> dict[tuple[str, str], str]:
     return found
 
 
+@lru_cache(maxsize=1)
+def _older() -> dict[str, str]:
+    """Texts of groups that are no longer served: columns of tables still show them."""
+    data = resources.files("terrarium.kube.api").joinpath("data/older_texts.json").read_bytes()
+    found: dict[str, str] = json.loads(data)
+    return found
+
+
 @lru_cache(maxsize=512)
 def field_text(path: str) -> str:
-    """Of `core.v1.PodStatus.podIP`. A `~` at the end leaves out the last sentence, which older versions didn't have."""
+    """Of `core.v1.PodStatus.podIP` or `extensions.v1beta1.DaemonSetSpec.selector`. A `~` at the end leaves out the last sentence, which older versions didn't have."""
     if path.endswith("~"):
         return re.sub(r"(?<=\.) [^.]*(?:\.[^ .][^.]*)*\.$", "", field_text(path[:-1]))
+    if path in _older():
+        return _older()[path]
     struct, _, field = path.rpartition(".")
     for short, long in PREFIXES.items():
         if struct.startswith(short):

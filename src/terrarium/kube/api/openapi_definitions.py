@@ -6,8 +6,11 @@ of structures. All are kept in the form of OpenAPI 3.0; `swagger` turns them int
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib import resources
 from typing import Any
 
 from terrarium.kube.api.documentation import definitions
@@ -46,7 +49,36 @@ def known(minor: int) -> dict[str, Any]:
             found[name] = _from_table(shapes[name])
     for name, held in _ALWAYS.items():
         found.setdefault(name, held)
+    _add_enums(found, minor)
+    _add_defaults(found, minor)
+    found.update(_INT_OR_STRING)
     return found
+
+
+def _add_enums(found: dict[str, Any], minor: int) -> None:
+    """Says of fields with fixed values which they are: in the schema, and of single values in the description too."""
+    table = json.loads(
+        gzip.decompress(resources.files("terrarium.kube.api").joinpath("data/enums.json.gz").read_bytes())
+    )
+    for field, type in table["fields"].items():
+        struct, _, name = field.rpartition(".")
+        held = (found.get(struct, {}).get("properties") or {}).get(name)
+        values = {
+            value: text
+            for value, spans in table["types"][type].items()
+            for low, high, text in spans
+            if low <= minor <= high
+        }
+        if held is None or not values:
+            continue
+        inner = held.get("items") or held.get("additionalProperties")
+        if isinstance(inner, dict):
+            inner["enum"] = sorted(values)
+            continue
+        held["enum"] = sorted(values)
+        lines = [f' - `"{value}"` {values[value]}'.rstrip() for value in sorted(values)]
+        described = "Possible enum values:\n" + "\n".join(lines)
+        held["description"] = "\n\n".join(part for part in (held.get("description", ""), described) if part)
 
 
 _ALWAYS: Mapping[str, Any] = {
@@ -106,6 +138,53 @@ def _converted(value: Any, *, properties: bool = False) -> Any:
     return made
 
 
+_ZERO: Mapping[str, Any] = {"string": "", "bool": False, "int32": 0, "int64": 0, "int": 0, "float64": 0}
+
+
+def _zero(type: Type) -> Any:
+    """The zero of a Go type that is no pointer; None where the documents name none."""
+    if type.pointer or type.shape in ("list", "map"):
+        return None
+    if type.shape == "struct":
+        return {}
+    return _ZERO.get(type.name) if type.shape == "scalar" else None
+
+
+def _add_defaults(found: dict[str, Any], minor: int) -> None:
+    """Says of fields, elements and values which Go always has what they are when nobody sets them."""
+    shapes = schema(minor)
+    for name in shapes:
+        properties = found.get(name, {}).get("properties") or {}
+        for item in shapes[name].fields.values():
+            held = properties.get(item.json)
+            if held is None:
+                continue
+            if item.default is not None:
+                held["default"] = item.default
+            elif not (item.omitempty and item.type.shape == "scalar"):
+                _default(held, _zero(item.type))
+            type = item.type
+            while type.element is not None:
+                held = held.get("items") or held.get("additionalProperties") or {}
+                type = type.element
+                _default(held, _zero(type))
+
+
+def _default(held: dict[str, Any], value: Any) -> None:
+    if value is None or not held:
+        return
+    held["default"] = value
+    if "$ref" in held:
+        held["allOf"] = [{"$ref": held.pop("$ref")}]
+
+
+_INT_OR_STRING: Mapping[str, Any] = {
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": {
+        "description": "A number or a text: of a field that can be, say, the number of a port or its name.",
+        "format": "int-or-string",
+        "oneOf": [{"type": "integer"}, {"type": "string"}],
+    }
+}
 _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "string": {"type": "string"},
     "bytes": {"type": "string", "format": "byte"},

@@ -331,7 +331,9 @@ class KindPaths:
             item[method] = self._connect(sub, method, "") if connects else self._sub_operation(sub, method)
         places = [self._object, *([_NAMESPACE] if self._kind.namespaced else [])]
         options = _CONNECT_OPTIONS.get((self._kind.kind, sub.name), [])
-        item["parameters"] = _ordered(options, places if connects else [*places, _PRETTY])
+        # What all operations take is said once, and a single operation's parameters are such.
+        alone = item[methods[0]].pop("parameters", []) if len(methods) == 1 else []
+        item["parameters"] = _ordered(options, alone, places if connects else [*places, _PRETTY])
         found = {f"{self._base}/{{name}}/{sub.name}": item}
         if sub.name == "proxy":
             further: dict[str, Any] = {method: self._connect(sub, method, "WithPath") for method in methods}
@@ -355,9 +357,10 @@ class KindPaths:
     def _sub_operation(self, sub: Subresource, method: str) -> dict[str, Any]:
         kind = self._kind
         name, shown = self._name, {"group": kind.group_version.group, "version": kind.group_version.version}
-        if sub.kind and sub.group_version:
-            name = of_kind(sub.group_version, sub.kind)
-            shown = {"group": sub.group_version.group, "version": sub.group_version.version}
+        if sub.kind:
+            gv = sub.group_version or kind.group_version
+            name = of_kind(gv, sub.kind)
+            shown = {"group": gv.group, "version": gv.version}
         text = _SUB_TEXTS[method].format(sub.name, kind.kind)
         ident = f"{_SUB_WORDS[method]}{self._title}{self._scope}{kind.kind}{_capital(sub.name)}"
         if sub.name == "log":
@@ -370,7 +373,7 @@ class KindPaths:
 
 
 def _ordered(*options: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted((option for some in options for option in some), key=lambda option: str(option["name"]))
+    return sorted((option for some in options for option in some), key=lambda option: (option["name"], option["in"]))
 
 
 def _returns_object(kind: Kind) -> bool:

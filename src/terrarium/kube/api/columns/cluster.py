@@ -333,7 +333,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
     "runtimeclasses.node.k8s.io": (
         NAME,
-        column("Handler", string("handler"), about="@node.v1.RuntimeClass.handler"),
+        column("Handler", string("handler")),
         AGE,
     ),
     "leases.coordination.k8s.io": (
@@ -347,13 +347,13 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         column(
             "SignerName",
             lambda c: at(c, "spec", "signerName") or NONE,
-            about="@certificates.v1.CertificateSigningRequestSpec.signerName",
+            about="@certificates.v1beta1.CertificateSigningRequestSpec.signerName",
         ),
-        column("Requestor", string("spec", "username"), about="@certificates.v1.CertificateSigningRequestSpec.request"),
+        column("Requestor", string("spec", "username"), about="@certificates.v1beta1.CertificateSigningRequestSpec.request"),
         column(
             "RequestedDuration", _csr_duration, about="@certificates.v1.CertificateSigningRequestSpec.expirationSeconds"
         ),
-        column("Condition", _csr_condition, about="@certificates.v1.CertificateSigningRequestStatus.conditions"),
+        column("Condition", _csr_condition, about="@certificates.v1beta1.CertificateSigningRequestStatus.conditions"),
     ),
     "flowschemas.flowcontrol.apiserver.k8s.io": (
         NAME,

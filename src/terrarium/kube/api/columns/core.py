@@ -238,8 +238,8 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "endpoints": (NAME, column("Endpoints", _endpoints, about="@core.v1.Endpoints.subsets"), AGE),
     "endpointslices.discovery.k8s.io": (
         NAME,
-        column("AddressType", string("addressType"), about="@discovery.v1.EndpointSlice.addressType"),
-        column("Ports", _slice_ports, about="@discovery.v1.EndpointSlice.ports"),
+        column("AddressType", string("addressType"), about="@discovery.v1beta1.EndpointSlice.addressType"),
+        column("Ports", _slice_ports, about="@discovery.v1beta1.EndpointSlice.ports"),
         column("Endpoints", _slice_endpoints, about="@discovery.v1.EndpointSlice.endpoints"),
         AGE,
     ),
@@ -324,7 +324,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         column(
             "Pod-Selector",
             lambda p: selector(at(p, "spec", "podSelector") or {}),
-            about="@networking.v1.NetworkPolicySpec.podSelector",
+            about="@extensions.v1beta1.NetworkPolicySpec.podSelector",
         ),
         AGE,
     ),

@@ -153,7 +153,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         column("Available", number("status", "availableReplicas"), about="@apps.v1.DeploymentStatus.availableReplicas"),
         AGE,
         *containers_and_images(),
-        column("Selector", SELECTOR_VALUE, wide=True, about="@apps.v1.DeploymentSpec.selector~"),
+        column("Selector", SELECTOR_VALUE, wide=True, about="@extensions.v1beta1.DeploymentSpec.selector"),
     ),
     "replicasets.apps": (
         NAME,
@@ -209,7 +209,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
             "integer",
             about="@apps.v1.DaemonSetStatus.currentNumberScheduled",
         ),
-        column("Ready", number("status", "numberReady"), "integer", about="@apps.v1.DaemonSetStatus.numberReady"),
+        column("Ready", number("status", "numberReady"), "integer", about="@extensions.v1beta1.DaemonSetStatus.numberReady"),
         column(
             "Up-to-date",
             number("status", "updatedNumberScheduled"),
@@ -234,7 +234,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "controllerrevisions.apps": (
         NAME,
         column("Controller", lambda r: _controller(r), about="Controller of the object"),
-        column("Revision", number("revision"), about="@apps.v1.ControllerRevision.revision"),
+        column("Revision", number("revision"), about="@apps.v1beta1.ControllerRevision.revision"),
         AGE,
     ),
     "jobs.batch": (
