@@ -94,6 +94,12 @@ def report(failure: Failure) -> None:
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
+        if "COMP_LINE" in os.environ and sys.argv[1:2] == ["terraform"]:
+            # A shell asks how a line that begins with "terraform" may go on (`tf -install-autocomplete`).
+            from terrarium.cli.tf_autocomplete import completions
+
+            print("\n".join(completions(os.environ["COMP_LINE"], os.environ)))
+            return
         # `terrarium tf` keeps Terraform's own rules for flags (-chdir=…), which click must not read.
         if len(sys.argv) > 1 and sys.argv[1] == "tf":
             from terrarium.cli.tf import main as tf_main

@@ -14,6 +14,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from terrarium.cli.tf_world import World
 
 VERSION = "1.11.4"
 
@@ -28,14 +32,14 @@ COMMANDS: dict[str, tuple[str, str, bool, str]] = {
     "fmt": ("tf_tools", "fmt", False, "Reformat your configuration in the standard style"),
     "force-unlock": ("tf_tools", "force_unlock", False, "Release a stuck lock on the current workspace"),
     "get": ("tf_init", "get", False, "Install or upgrade remote Terraform modules"),
-    "graph": ("tf_tools", "graph", False, "Generate a Graphviz graph of the steps in an operation"),
+    "graph": ("tf_graph", "graph", False, "Generate a Graphviz graph of the steps in an operation"),
     "import": ("tf_import", "import_", False, "Associate existing infrastructure with a Terraform resource"),
-    "login": ("tf_tools", "login", False, "Obtain and save credentials for a remote host"),
-    "logout": ("tf_tools", "logout", False, "Remove locally-stored credentials for a remote host"),
+    "login": ("tf_login", "login", False, "Obtain and save credentials for a remote host"),
+    "logout": ("tf_login", "logout", False, "Remove locally-stored credentials for a remote host"),
     "metadata": ("tf_tools", "metadata", False, "Metadata related commands"),
     "modules": ("tf_tools", "modules", False, "Show all declared modules in a working directory"),
     "output": ("tf_output", "output", False, "Show output values from your root module"),
-    "providers": ("tf_tools", "providers", False, "Show the providers required for this configuration"),
+    "providers": ("tf_providers", "providers", False, "Show the providers required for this configuration"),
     "refresh": ("tf_run", "refresh", False, "Update the state to match remote systems"),
     "show": ("tf_show", "show", False, "Show the current state or a saved plan"),
     "state": ("tf_state", "state", False, "Advanced state management"),
@@ -78,15 +82,24 @@ def _with_environment(name: str, args: list[str], environment: Mapping[str, str]
     for variable in (f"TF_CLI_ARGS_{name.replace('-', '_')}", "TF_CLI_ARGS"):
         text = environment.get(variable)
         if text:
-            args = [*shlex.split(text), *args]
+            try:
+                args = [*shlex.split(text), *args]
+            except ValueError:
+                raise BadArguments(
+                    f"Error parsing extra CLI args from {variable}: invalid command line string"
+                ) from None
     return args
+
+
+class BadArguments(Exception):
+    """Arguments from the environment that can't be split into words."""
 
 
 def main(args: list[str]) -> int:
     """Runs one command; returns its exit code. Never raises for what a user or a machine did."""
     from terrarium.base.diagnostics import DiagnosedFailure, Failure
 
-    if args == ["version"] or args[:1] in (["-version"], ["--version"], ["-v"]):
+    if args[:1] in (["-version"], ["--version"], ["-v"]):
         print(f"Terraform v{VERSION}\non {_platform()}")
         return 0
     chdir: str | None = None
@@ -106,7 +119,7 @@ def main(args: list[str]) -> int:
             print(usage())
             return 0
         if word in ("-install-autocomplete", "-uninstall-autocomplete"):
-            from terrarium.cli.tf_tools import autocomplete
+            from terrarium.cli.tf_autocomplete import autocomplete
 
             return autocomplete(word == "-install-autocomplete")
         break
@@ -135,10 +148,14 @@ def main(args: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    from terrarium.cli.tf_flags import FlagError, HelpWanted
+    from terrarium.cli.tf_flags import FlagError, HelpWanted, WrongUse
     from terrarium.cli.tf_world import World, failure_diagnostic
 
-    rest = _with_environment(name, rest, os.environ)
+    try:
+        rest = _with_environment(name, rest, os.environ)
+    except BadArguments as problem:
+        print(problem, file=sys.stderr)
+        return 1
     world = World(os.environ)
     world.original_folder = original
     if "-no-color" in rest:
@@ -149,12 +166,18 @@ def main(args: list[str]) -> int:
             code: int = getattr(module, known[1])(world, rest)
         return code
     except HelpWanted:
-        from terrarium.cli.tf_help import help_text
+        from terrarium.cli.tf_help import command_path, help_text
 
-        print(help_text(name, rest))
+        print(help_text(command_path(name, rest)))
         return 0
+    except WrongUse as problem:
+        from terrarium.cli.tf_help import command_path, help_text
+
+        print(problem, file=sys.stderr)
+        print(help_text(command_path(name, rest)))
+        return 1
     except FlagError as problem:
-        return flag_problem(world, name, str(problem))
+        return flag_problem(world, name, rest, str(problem))
     except DiagnosedFailure as failure:
         return world.fail(failure.diagnostics)
     except Failure as failure:
@@ -193,17 +216,31 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def flag_problem(world: object, name: str, text: str) -> int:
-    from terrarium.base.diagnostics import error
-    from terrarium.cli.tf_world import World
+# Commands whose mistakes in flags are diagnostics; those of the others come with the help, as they always did.
+_DIAGNOSED = ("plan", "apply", "destroy", "refresh", "validate", "output", "show", "init", "test", "modules")
 
-    assert isinstance(world, World)
-    if name in ("plan", "apply", "destroy", "refresh", "validate", "output", "show", "init", "test"):
-        code = world.fail(error("Failed to parse command-line flags", text))
-        print(f"\nFor more help on using this command, run:\n  terraform {name} -help", file=sys.stderr)
-        return code
-    print(f"Error parsing command-line flags: {text}\n", file=sys.stderr)
-    return 1
+
+def flag_problem(world: World, name: str, args: list[str], text: str) -> int:
+    """Says what is wrong with the flags of a command."""
+    from terrarium.base.diagnostics import error
+    from terrarium.cli.tf_help import command_path, help_text
+
+    if name not in _DIAGNOSED:
+        path = command_path(name, args)
+        if not path.startswith("state "):
+            print(help_text(path), file=sys.stderr)
+        print(f"Error parsing command-line flags: {text}\n", file=sys.stderr)
+        return 1
+    problem = error("Failed to parse command-line flags", text)
+    if "-json" in args and name in ("plan", "apply", "destroy", "refresh", "init"):
+        from terrarium.cli.tf_json_ui import diagnostics_json, header
+
+        header(world)
+        diagnostics_json(world, [problem])
+        return 1
+    code = world.fail(problem)
+    print(f"\nFor more help on using this command, run:\n  terraform {name} -help", file=sys.stderr)
+    return code
 
 
 def _platform() -> str:

@@ -3,9 +3,12 @@ argument that is none. A wrong flag raises `FlagError` with Go's words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+_DURATION = re.compile(r"[-+]?(?:0|(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 TRUE = ("1", "t", "T", "true", "TRUE", "True")
 FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
@@ -14,8 +17,17 @@ class FlagError(Exception):
     """A flag that is not there, or has a wrong value."""
 
 
+class WrongUse(Exception):
+    """A command was used in a way that its help explains: the text goes to standard error, the help to standard
+    output."""
+
+
 class HelpWanted(Exception):
     """`-h`, `-help` or `--help` was given."""
+
+
+def wants_help(args: Sequence[str]) -> bool:
+    return any(a in ("-h", "-help", "--help") for a in args)
 
 
 @dataclass(slots=True)
@@ -40,6 +52,11 @@ class Parsed:
         value = self.flags.get(name, default)
         assert isinstance(value, int)
         return value
+
+    def seconds(self, name: str) -> float:
+        """A duration, in seconds; 0 when the flag was not given."""
+        parts = re.findall(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", self.text(name))
+        return sum(float(count) * _UNITS[unit] for count, unit in parts)
 
     def all(self, name: str) -> list[str]:
         return [value for n, value in self.many if n == name]
@@ -79,6 +96,8 @@ def parse(args: Sequence[str], kinds: Mapping[str, str], permute: bool = False) 
             if not rest:
                 raise FlagError(f"flag needs an argument: -{name}")
             value = rest.pop(0)
+        if kind == "duration" and not _DURATION.fullmatch(value):
+            raise FlagError(f'invalid value "{value}" for flag -{name}: parse error')
         if kind == "many":
             parsed.many.append((name, value))
         elif kind == "int":

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from terrarium.base.diagnostics import error, has_errors
-from terrarium.cli.tf_flags import parse
+from terrarium.base.source import Source
+from terrarium.cli.tf_flags import WrongUse, parse
 from terrarium.cli.tf_run import COMMON, begin, checked_configuration, functions_session, gathered_variables
 from terrarium.cli.tf_view import Lines
 from terrarium.cli.tf_world import World
@@ -33,13 +34,14 @@ def import_(world: World, args: Sequence[str]) -> int:
     flags = parse(args, COMMON | {"config": "text", "allow-missing-config": "bool", "ignore-remote-version": "bool"})
     begin(world, flags)
     if len(flags.rest) != 2:
-        world.streams.err.write("The import command expects two arguments.\n")
-        return 1
+        raise WrongUse("The import command expects two arguments.")
     text, id = flags.rest
     try:
         address = parse_instance(text)
     except AddressError as problem:
-        world.say([error(problem.summary, problem.detail)])
+        source = Source("<import-address>", text)
+        world.sources["<import-address>"] = source
+        world.say([error(problem.summary, problem.detail, source.range(problem.at, problem.at))])
         world.out(
             "For information on valid syntax, see:\nhttps://developer.hashicorp.com/terraform/cli/state/resource-addressing"
         )

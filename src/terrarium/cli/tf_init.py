@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from terrarium.base.diagnostics import Diagnostic, error, has_errors
 from terrarium.base.files import write_atomic
 from terrarium.cli.tf_backend import configured, record, record_path, recorded
 from terrarium.cli.tf_flags import Parsed, parse
-from terrarium.cli.tf_world import World
+from terrarium.cli.tf_world import World, too_many_arguments
 from terrarium.engine.addresses import BUILTIN, display_source
 from terrarium.engine.configuration import ModuleNode
 from terrarium.engine.dependencies import requirements
@@ -31,7 +32,7 @@ FLAGS = {
     "get": "bool",
     "input": "bool",
     "lock": "bool",
-    "lock-timeout": "text",
+    "lock-timeout": "duration",
     "no-color": "bool",
     "json": "bool",
     "plugin-dir": "many",
@@ -73,7 +74,7 @@ def init(world: World, args: Sequence[str]) -> int:
     say = Says(world, flags.flag("json"))
     problems = _flag_problems(flags)
     if problems:
-        return world.fail(problems)
+        return _fail(world, flags, problems)
     if flags.flag("json"):
         from terrarium.cli.tf_json_ui import header
 
@@ -110,7 +111,7 @@ def init(world: World, args: Sequence[str]) -> int:
     root, diagnostics = load_tree(disk, manifest)
     world.sources.update(root.sources())
     if has_errors(diagnostics):
-        return _fail(world, flags, diagnostics)
+        return _fail(world, flags, [_unusable(), *diagnostics])
     code, more = install_providers(world, flags, root, say)
     diagnostics += more
     if code:
@@ -124,7 +125,8 @@ def _from_module(world: World, flags: Parsed, source: str, say: Says) -> int:
     """Copies a local module into the working folder, which must have no configuration yet."""
     import shutil
 
-    if world.has_configuration():
+    say(f'[reset][bold]Copying configuration[reset] from "{source}"...', "copying_configuration_message")
+    if any(name not in (".terraform", ".terraform.lock.hcl") for name in os.listdir()):  # noqa: PTH208
         return _fail(
             world,
             flags,
@@ -135,7 +137,6 @@ def _from_module(world: World, flags: Parsed, source: str, say: Says) -> int:
                 )
             ],
         )
-    say(f'[reset][bold]Copying configuration[reset] from "{source}"...', "copying_configuration_message")
     folder = Path(source)
     if not folder.is_dir():
         return _fail(
@@ -166,14 +167,19 @@ def _invalid(world: World, flags: Parsed, root: ModuleNode, early: list[Diagnost
     if root.module.calls and flags.flag("get", True):
         install_modules(world, root, flags.flag("upgrade"), say)
         return _fail(world, flags, early)
-    invalid = error(
+    return _fail(world, flags, [_unusable(), *early])
+
+
+def _unusable() -> Diagnostic:
+    return error(
         "Terraform encountered problems during initialisation, including problems with the configuration, described below.",
         _INVALID,
     )
-    return _fail(world, flags, [invalid, *early])
 
 
 def _flag_problems(flags: Parsed) -> list[Diagnostic]:
+    if flags.rest:
+        return [error("Too many command line arguments. Did you mean to use -chdir?")]
     if flags.flag("migrate-state") and flags.flag("json"):
         return [
             error(
@@ -410,7 +416,7 @@ def install_modules(
     manifest = {"": Installed("", "", ".")}
     diagnostics: list[Diagnostic] = []
     known = world.manifest()
-    _install(world, root, ".", manifest, known, diagnostics, say)
+    _install(world, root, ".", manifest, {} if upgrade else known, diagnostics, say)
     folder = world.data_folder / "modules"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "modules.json", manifest_text(manifest).encode(), 0o644)
@@ -492,9 +498,11 @@ def _first_missing(where: str) -> str:
 
 
 def get(world: World, args: Sequence[str]) -> int:
-    flags = parse(args, {"update": "bool", "no-color": "bool", "test-directory": "text", "json": "bool"})
+    flags = parse(args, {"update": "bool", "no-color": "bool", "test-directory": "text"})
     if flags.flag("no-color"):
         world.colour = False
+    if flags.rest:
+        return too_many_arguments(world)
     module, diagnostics = load_module(".", Disk())
     world.sources.update(module.sources)
     if has_errors(diagnostics):

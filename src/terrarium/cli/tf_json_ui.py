@@ -295,7 +295,7 @@ def _apply(world: World, flags: Parsed, found: Plan, root: Any, store: Any, stop
     destroying = flags.text("command") == "destroy"
     emit(
         world,
-        tf_run.summary(found, counts, bool(flags.rest)),
+        tf_run.summary(counts, destroying, bool(flags.rest)),
         "change_summary",
         changes={
             "add": counts["add"],

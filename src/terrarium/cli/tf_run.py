@@ -547,6 +547,7 @@ def execute(
 
     lines = Lines(world.streams.print, world.colour)
     session = functions_session(world, root, found.variables, flags, lines, False, stopped, found.timestamp)
+    destroying = flags.text("command") == "destroy"
     state, counts, diagnostics = apply_plan(session, found, store, world.ids)
     lines.close()
     store.finish(state)
@@ -558,7 +559,7 @@ def execute(
         return world.fail(
             error("Execution halted", "The operation was interrupted. What was done has been saved in the state.")
         )
-    world.streams.print(paint(f"\n[reset][bold][green]{summary(found, counts, saved)}[reset]\n", world.colour))
+    world.streams.print(paint(f"\n[reset][bold][green]{summary(counts, destroying, saved)}[reset]\n", world.colour))
     if flags.text("state-out") and not state.empty:
         from terrarium.language.render import wrap
 
@@ -574,9 +575,9 @@ def execute(
     return 0
 
 
-def summary(found: Plan, counts: Mapping[str, int], saved: bool = False) -> str:
+def summary(counts: Mapping[str, int], destroying: bool, saved: bool = False) -> str:
     """`Apply complete! Resources: 1 added, 0 changed, 0 destroyed.`"""
-    if found.mode is Mode.DESTROY and not saved:
+    if destroying and not saved:
         return f"Destroy complete! Resources: {counts['remove']} destroyed."
     imported = f"{counts['import']} imported, " if counts["import"] else ""
     return f"Apply complete! Resources: {imported}{counts['add']} added, {counts['change']} changed, {counts['remove']} destroyed."

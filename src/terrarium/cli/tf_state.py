@@ -6,27 +6,33 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from terrarium.base.diagnostics import error
-from terrarium.cli.tf_flags import parse
+from terrarium.base.diagnostics import Diagnostic, error
+from terrarium.cli.tf_flags import WrongUse, parse, wants_help
 from terrarium.cli.tf_world import World
-from terrarium.engine.addresses import AddressError, Instance, Target, is_within, parse_instance, parse_target
+from terrarium.engine.addresses import (
+    AbsResource,
+    AddressError,
+    Instance,
+    Target,
+    is_within,
+    module_text,
+    parse_instance,
+    parse_target,
+)
+from terrarium.engine.state import State
 from terrarium.engine.state_file import BadState, read, write
 
 
 def state(world: World, args: Sequence[str]) -> int:
-    if not args or args[0].startswith("-"):
+    words = [a for a in args if not a.startswith("-")]
+    command = _COMMANDS.get(words[0]) if words else None
+    if command is None:
         from terrarium.cli.tf_help import help_text
 
-        print(help_text("state", []))
-        return 0 if args[:1] in (["-help"], ["--help"], ["-h"]) else 127
-    name, rest = args[0], args[1:]
-    command = _COMMANDS.get(name)
-    if command is None:
-        print(
-            f'Terraform has no command named "state {name}".\n\nTo see all of Terraform\'s top-level commands, run:\n  terraform -help\n',
-            file=sys.stderr,
-        )
-        return 1
+        world.out(help_text("state"))
+        return 0 if wants_help(args) else 1
+    rest = list(args)
+    rest.remove(words[0])
     return command(world, rest)
 
 
@@ -45,11 +51,18 @@ def list_(world: World, args: Sequence[str]) -> int:
         world.streams.err.write(_no_state() + "\n")
         return 1
     wanted: list[Target] = []
+    problems: list[Diagnostic] = []
     for text in flags.rest:
         try:
             wanted.append(parse_target(text))
         except AddressError as problem:
-            return world.fail(error("Invalid target address", f'"{text}": {problem.detail}'))
+            problems.append(error(problem.summary, problem.detail))
+            continue
+        missing = _unknown(found, wanted[-1])
+        if missing is not None:
+            problems.append(missing)
+    if problems:
+        return world.fail(problems)
     for address in found.addresses():
         if wanted and not any(is_within(address, t) for t in wanted):
             continue
@@ -61,6 +74,27 @@ def list_(world: World, args: Sequence[str]) -> int:
     return 0
 
 
+def _unknown(state: State, target: Target) -> Diagnostic | None:
+    """The message about something that a state doesn't have."""
+    match target:
+        case Instance():
+            there, kind = state.get(target) is not None, "resource instance"
+        case AbsResource():
+            there, kind = target in state.resources, "resource"
+        case _:
+            there, kind = any(a.module[: len(target)] == target for a in state.resources), "module"
+    if there:
+        return None
+    where = "module at" if kind == "module" else kind
+    what = module_text(target) if kind == "module" else str(target)  # type: ignore[arg-type]
+    noun = "module" if kind == "module" else "resource"
+    return error(
+        f"Unknown {kind}",
+        f"The current state contains no {where} {what}. If you've just added this {noun} to the configuration, you must run "
+        f'"terraform apply" first to create the {noun}\'s entry in the state.',
+    )
+
+
 def show(world: World, args: Sequence[str]) -> int:
     from terrarium.cli.tf_show import object_text
 
@@ -68,8 +102,7 @@ def show(world: World, args: Sequence[str]) -> int:
     if flags.flag("no-color"):
         world.colour = False
     if len(flags.rest) != 1:
-        world.streams.err.write("Exactly one argument expected.\n")
-        return 1
+        raise WrongUse("Exactly one argument expected.")
     try:
         address = parse_instance(flags.rest[0])
     except AddressError as problem:
@@ -101,10 +134,9 @@ def pull(world: World, args: Sequence[str]) -> int:
 
 
 def push(world: World, args: Sequence[str]) -> int:
-    flags = parse(args, {"force": "bool", "lock": "bool", "lock-timeout": "text", "ignore-remote-version": "bool"})
+    flags = parse(args, {"force": "bool", "lock": "bool", "lock-timeout": "duration", "ignore-remote-version": "bool"})
     if len(flags.rest) != 1:
-        world.streams.err.write("Exactly one argument expected.\n")
-        return 1
+        raise WrongUse("Exactly one argument expected.")
     source = flags.rest[0]
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
@@ -141,13 +173,12 @@ def remove(world: World, args: Sequence[str]) -> int:
             "backup": "text",
             "state": "text",
             "lock": "bool",
-            "lock-timeout": "text",
+            "lock-timeout": "duration",
             "ignore-remote-version": "bool",
         },
     )
     if not flags.rest:
-        world.streams.err.write("At least one address is required.\n\n")
-        return 1
+        raise WrongUse("At least one address is required.\n")
     store = world.store(flags.text("state"), "", flags.text("backup") or "timestamp")
     dry = flags.flag("dry-run")
     with store.locked("state-rm", flags.flag("lock", True)):
@@ -157,7 +188,7 @@ def remove(world: World, args: Sequence[str]) -> int:
             try:
                 target = parse_target(text)
             except AddressError as problem:
-                return world.fail(error("Invalid target address", problem.detail))
+                return world.fail(error(problem.summary, problem.detail))
             matched = [a for a, _, _ in found.instances() if is_within(a, target)]
             if not matched and not dry:
                 return world.fail(
@@ -225,13 +256,12 @@ def _mark(world: World, args: Sequence[str], tainted: bool) -> int:
             "state": "text",
             "state-out": "text",
             "lock": "bool",
-            "lock-timeout": "text",
+            "lock-timeout": "duration",
             "ignore-remote-version": "bool",
         },
     )
     if len(flags.rest) != 1:
-        world.streams.err.write(f"The {name} command expects exactly one argument.\n")
-        return 1
+        raise WrongUse(f"The {name} command expects exactly one argument.")
     try:
         address = parse_instance(flags.rest[0])
     except AddressError as problem:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from terrarium.base.files import write_atomic
-from terrarium.cli.tf_flags import parse
+from terrarium.cli.tf_flags import WrongUse, parse, wants_help
 from terrarium.cli.tf_world import World
 from terrarium.engine.backends import local_settings, state_path
 from terrarium.engine.state_file import BadState, read, write
 
 _FLAGS = {
     "lock": "bool",
-    "lock-timeout": "text",
+    "lock-timeout": "duration",
     "no-color": "bool",
     "state": "text",
     "force": "bool",
@@ -30,8 +29,8 @@ def workspace(world: World, args: Sequence[str]) -> int:
     if command is None:
         from terrarium.cli.tf_help import help_text
 
-        print(help_text("workspace", []), file=sys.stderr if not words else sys.stdout)
-        return 127
+        world.out(help_text("workspace"))
+        return 0 if wants_help(args) else 1
     rest = list(args)
     rest.remove(words[0])
     return command(world, rest)
@@ -86,7 +85,7 @@ def select(world: World, args: Sequence[str]) -> int:
     if world.environment.get("TF_WORKSPACE"):
         return _error(world, _OVERRIDDEN)
     if len(flags.rest) != 1:
-        return _error(world, "Expected a single argument: NAME.\n")
+        raise WrongUse("Expected a single argument: NAME.\n")
     name = flags.rest[0]
     if not _valid(name):
         return _error(world, _INVALID.format(name))
@@ -121,7 +120,7 @@ def _create(world: World, name: str) -> None:
 def new(world: World, args: Sequence[str]) -> int:
     flags = parse(args, _FLAGS, permute=True)
     if len(flags.rest) != 1:
-        return _error(world, "Expected a single argument: NAME.\n")
+        raise WrongUse("Expected a single argument: NAME.\n")
     name = flags.rest[0]
     if not _valid(name):
         return _error(world, _INVALID.format(name))
@@ -147,7 +146,7 @@ def new(world: World, args: Sequence[str]) -> int:
 def delete(world: World, args: Sequence[str]) -> int:
     flags = parse(args, _FLAGS, permute=True)
     if len(flags.rest) != 1:
-        return _error(world, "Expected a single argument: NAME.\n")
+        raise WrongUse("Expected a single argument: NAME.\n")
     name = flags.rest[0]
     if name not in names(world):
         return _error(

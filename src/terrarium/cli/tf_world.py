@@ -44,7 +44,8 @@ class World:
     def __init__(self, environment: Mapping[str, str], streams: Streams | None = None) -> None:
         self.environment = environment
         self.streams = streams or Streams()
-        self.colour = self.streams.out.isatty() and "NO_COLOR" not in environment
+        # As Terraform does it: only -no-color turns colours off, whatever the output goes to.
+        self.colour = True
         self.compact_warnings = False
         self.clock = Clock()
         self.ids = Ids()
@@ -82,6 +83,12 @@ class World:
 
     def out(self, text: str, end: str = "\n") -> None:
         self.streams.print(text + end)
+
+    def out_painted(self, text: str) -> None:
+        """Prints text with marks for colours."""
+        from terrarium.language.render import paint
+
+        self.out(paint(text, self.colour))
 
     def say(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Prints diagnostics: errors to standard error, warnings to standard output."""
@@ -144,11 +151,11 @@ class World:
         except OSError:
             return {}
 
-    def configuration(self) -> tuple[ModuleNode, list[Diagnostic]]:
-        """The configuration of the working folder."""
+    def configuration(self, absolute: bool = False) -> tuple[ModuleNode, list[Diagnostic]]:
+        """The configuration of the working folder. With `absolute`, its files are known by their whole paths."""
         from terrarium.engine.module_tree import Disk, load_tree
 
-        root, diagnostics = load_tree(Disk(), self.manifest())
+        root, diagnostics = load_tree(Disk(), self.manifest(), Path.cwd().as_posix() if absolute else ".")
         self.sources.update(root.sources())
         return root, diagnostics
 
@@ -180,6 +187,12 @@ class World:
         line = sys.stdin.readline()
         self.streams.print("\n")
         return line.rstrip("\r\n")
+
+
+def too_many_arguments(world: World) -> int:
+    """The refusal of the older commands."""
+    world.streams.err.write("Too many command line arguments. Did you mean to use -chdir?\n")
+    return 1
 
 
 def failure_diagnostic(failure: Failure) -> Diagnostic:

@@ -156,12 +156,13 @@ class ProviderConfig(NamedTuple):
 
 
 class AddressError(ValueError):
-    """An address that can't be read. `summary` and `detail` are the words for a diagnostic."""
+    """An address that can't be read. `summary` and `detail` are the words for a diagnostic; `at` says where in the text."""
 
-    def __init__(self, summary: str, detail: str) -> None:
+    def __init__(self, summary: str, detail: str, at: int = 0) -> None:
         super().__init__(detail)
         self.summary = summary
         self.detail = detail
+        self.at = at
 
 
 Target = ModuleInstance | AbsResource | Instance
@@ -192,7 +193,7 @@ def steps(text: str) -> list[str | int | tuple[str]]:
         match = _STEP.match(text, at)
         dotted = text.startswith(".", at)
         if match is None or (at == 0 and dotted) or (at and match["name"] is not None and not dotted):
-            raise AddressError("Invalid address", f'The address "{text}" is not valid.')
+            raise _misread(text, at)
         if match["name"] is not None:
             found.append(match["name"])
         elif match["number"] is not None:
@@ -201,6 +202,36 @@ def steps(text: str) -> list[str | int | tuple[str]]:
             found.append((unquoted(match["text"]),))
         at = match.end()
     return found
+
+
+def _misread(text: str, at: int) -> AddressError:
+    """What is wrong with an address at a place where no step can be read."""
+    rest = text[at:]
+    name, index = "Attribute name required", "Index value required"
+    key = "Index brackets must contain either a literal number or a literal string."
+    if at == 0:
+        return AddressError("Variable name required", "Must begin with a variable name.", at)
+    if rest.startswith(".*"):
+        return AddressError(name, "Splat expressions (.*) may not be used here.", at + 1)
+    if rest.startswith("."):
+        return AddressError(name, "Dot must be followed by attribute name.", at + 1)
+    if rest.startswith("[*"):
+        return AddressError(name, "Splat expressions ([*]) may not be used here.", at + 1)
+    if re.match(r'\["(?:[^"\\]|\\.)*$', rest):
+        return AddressError(
+            "Unterminated string literal", "Unable to find the closing quote mark before the end of the file.", at + 1
+        )
+    if found := re.match(r'\[(?:(?P<number>\d+(?P<part>\.\d+)?)|"(?:[^"\\]|\\.)*")', rest):
+        if found["part"] and rest[found.end() :].startswith("]"):
+            detail = (
+                "Invalid resource instance key: value must be a whole number, between -9223372036854775808 and "
+                "9223372036854775807 inclusive."
+            )
+            return AddressError("Invalid address", detail, at)
+        return AddressError("Unclosed index brackets", "Index key must be followed by a closing bracket.", at)
+    if rest.startswith("["):
+        return AddressError(index, key, at + 1)
+    return AddressError("Invalid character", "Expected an attribute access or an index operator.", at)
 
 
 def _key(parts: list[str | int | tuple[str]], at: int) -> tuple[Key, int]:
@@ -246,20 +277,30 @@ def parse_target(text: str) -> Target:
     if parts[at] in (DATA, EPHEMERAL):
         mode = str(parts[at])
         at += 1
-    if at >= len(parts):
-        raise AddressError("Invalid address", "A resource type and name are required.")
-    type, name = parts[at], parts[at + 1] if at + 1 < len(parts) else None
-    if not isinstance(type, str) or not isinstance(name, str):
+    elif parts[at] == "resource":
+        at += 1
+    elif parts[at] in _RESERVED:
+        raise AddressError(
+            "Invalid address",
+            f'The keyword "{parts[at]}" is reserved and cannot be used to target a resource instance.',
+        )
+    if len(parts) - at < 2:
+        raise AddressError("Invalid address", "Resource specification must include a resource type and name.")
+    type, name = parts[at], parts[at + 1]
+    if not isinstance(type, str):
+        raise AddressError("Invalid address", "A resource type name is required.")
+    if not isinstance(name, str):
         what = "A data source name is required." if mode == DATA else "A resource name is required."
-        if not isinstance(type, str):
-            what = "A resource type name is required."
         raise AddressError("Invalid address", what)
     key, end = _key(parts, at + 2)
-    if end != len(parts):
-        raise AddressError("Invalid address", "Resource instance key must be given in square brackets.")
+    if end == len(parts):
+        return AbsResource(module, mode, type, name) if end == at + 2 else Instance(module, mode, type, name, key)
     if end == at + 2:
-        return AbsResource(module, mode, type, name)
-    return Instance(module, mode, type, name, key)
+        raise AddressError("Invalid address", "Resource instance key must be given in square brackets.")
+    raise AddressError("Invalid address", "Unexpected extra operators after address.")
+
+
+_RESERVED = ("count", "each", "local", "path", "self", "template", "terraform", "var")
 
 
 def parse_instance(text: str) -> Instance:
