@@ -7,6 +7,10 @@ output "cluster_endpoint" {
   value = module.eks.endpoint
 }
 
+output "vpc_id" {
+  value = module.vpc.vpc_id
+}
+
 output "private_subnets" {
   value = module.vpc.private_subnet_ids
 }

@@ -43,6 +43,8 @@ class SmallCloud:
 
     given: dict[str, str] = field(default_factory=dict)
     """Address by interface."""
+    about: dict[str, str] = field(default_factory=dict)
+    """Description by interface."""
 
     async def subnet(self, region: str, id: str) -> Subnet | None:
         zones = {"subnet-a": "a", "subnet-b": "b"}
@@ -51,17 +53,20 @@ class SmallCloud:
         return Subnet(id, "vpc-1", f"{region}{zones[id]}", f"apne2-az{zones[id]}", "10.10.0.0/20", False)
 
     async def allocate_address(self, region: str, subnet: str, description: str) -> tuple[str, str]:
-        number = len(self.given) + 4
+        await asyncio.sleep(0)
+        number = len(self.about) + 4
         third = {"subnet-a": 10, "subnet-b": 20}[subnet]
         self.given[f"eni-{number}"] = f"10.10.{third}.{number}"
+        self.about[f"eni-{number}"] = description
         return f"eni-{number}", self.given[f"eni-{number}"]
 
     async def release_address(self, region: str, interface: str) -> None:
         del self.given[interface]
 
     async def call(self, service: str, operation: str, parameters: Mapping[str, Any], region: str) -> Mapping[str, Any]:
-        wanted = parameters["Filters"][0]["Values"]
-        return {"NetworkInterfaces": [{"NetworkInterfaceId": i} for i, a in self.given.items() if a in wanted]}
+        filters = {f["Name"]: f["Values"] for f in parameters["Filters"]}
+        found = [i for i, a in self.given.items() if a in filters.get("private-ip-address", [a])]
+        return {"NetworkInterfaces": [{"NetworkInterfaceId": i, "Description": self.about[i]} for i in found]}
 
 
 @dataclass

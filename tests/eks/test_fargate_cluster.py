@@ -93,6 +93,25 @@ def test_a_deployment_on_fargate(tmp_path: Path) -> None:
     asyncio.run(play(tmp_path))
 
 
+async def delete_the_cluster(folder: Path) -> None:
+    async with world(folder) as cluster:
+        await cluster.fargate.profiles_changed([PROFILE])
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "study-aews"}}
+        await cluster.client.create(NAMESPACES, namespace)
+        await cluster.client.create(DEPLOYMENTS, deployment(), "study-aews")
+        await running(cluster, 2)
+        cluster.cloud.given["eni-other"], cluster.cloud.about["eni-other"] = "10.10.10.99", "somebody else's"
+        # More pods are on their way when the cluster goes.
+        scale = {"spec": {"replicas": 6}}
+        await cluster.client.patch(DEPLOYMENTS, "web", scale, "study-aews", type="merge")
+        await cluster.fargate.clear()
+        assert set(cluster.cloud.given) == {"eni-other"}
+
+
+def test_a_deleted_cluster_leaves_no_interface(tmp_path: Path) -> None:
+    asyncio.run(delete_the_cluster(tmp_path))
+
+
 async def refuse(folder: Path) -> None:
     async with world(folder) as cluster:
         await cluster.fargate.profiles_changed([PROFILE])

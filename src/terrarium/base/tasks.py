@@ -22,6 +22,11 @@ class Tasks:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more may be started."""
+        return self._closed
+
     def start(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         """Runs a coroutine once; a crash is logged."""
         if self._closed:

@@ -85,6 +85,9 @@ class Clusters:
                 await known.close()
 
     async def delete(self, cluster: ClusterId) -> None:
+        known = self._running.get(cluster)
+        if known is not None:
+            await known.fargate.clear()
         await self.stop(cluster)
         shutil.rmtree(self._home(cluster), ignore_errors=True)
 

@@ -13,14 +13,12 @@ FARGATE_NODE = r"^fargate-ip-10-10-\d+-\d+\.ap-northeast-2\.compute\.internal$"
 
 def ec2(lab: Lab) -> None:
     lab.enter("ec2", "ec2-own")
-    own = _ec2_life(lab, "terrarium tf")
-    if lab.clients.terraform is None or lab.clients.provider_mirror is None:
-        missing = "terraform" if lab.clients.terraform is None else "a mirror of the aws provider"
-        lab.note(f"{missing} is not on this machine: the same files are not played with the real program.")
-        return
-    lab.note("The same files with the real terraform and the real hashicorp/aws provider:")
+    lab.facts["ec2"] = _ec2_life(lab, "terrarium tf")
+
+
+def ec2_real(lab: Lab) -> None:
     lab.enter("ec2", "ec2-real")
-    real = _ec2_life(lab, "terraform")
+    own, real = lab.facts["ec2"], _ec2_life(lab, "terraform")
     same = [k for k in own if own[k] != real.get(k)]
     lab.run(
         "true",
@@ -48,7 +46,7 @@ def _ec2_life(lab: Lab, terraform: str) -> dict[str, object]:
     )
     instance = lab.ask(f"{terraform} output -raw instance_id").stdout.strip()
     lab.run(
-        "aws ec2 describe-instances --output table --query "
+        f"aws ec2 describe-instances --instance-ids {instance} --output table --query "
         "'Reservations[].Instances[].{Id:InstanceId,Type:InstanceType,State:State.Name,Zone:Placement.AvailabilityZone}'",
         says(instance, "the instance is there"),
         says("t2.micro"),
@@ -82,8 +80,8 @@ def _ec2_life(lab: Lab, terraform: str) -> dict[str, object]:
         show="Destroy complete",
     )
     lab.run(
-        "aws ec2 describe-instances --filters Name=instance-state-name,Values=pending,running --query 'Reservations[]'",
-        has("", [], "no instance runs any more"),
+        f"aws ec2 describe-instances --instance-ids {instance} --query 'Reservations[].Instances[].State.Name'",
+        has("", ["terminated"], "the instance runs no more"),
         show=0,
     )
     seen = described.json or {}
@@ -157,7 +155,7 @@ def fargate(lab: Lab) -> None:
         matches(r"Apply complete! Resources: \d+ added, 0 changed, 0 destroyed\."),
         show=r"module.eks.*complete|Apply complete|configure_kubectl",
     )
-    lab.facts["fargate"] = "applied"
+    lab.facts["fargate"] = True
     lab.run("terrarium tf plan -detailed-exitcode", exits(0), says("No changes."), show="No changes")
     lab.run(
         "terrarium tf state list",
@@ -200,10 +198,14 @@ def fargate(lab: Lab) -> None:
         show=0,
     )
     lab.run(
-        "aws ec2 describe-instances --filters Name=instance-state-name,Values=running --query 'Reservations[]'",
-        has("", [], "no EC2 instance exists"),
+        "aws ec2 describe-instances --filters Name=vpc-id,Values=$(terrarium tf output -raw vpc_id) "
+        "--query 'Reservations[]'",
+        has("", [], "no EC2 instance exists in its VPC"),
         show=0,
     )
+    lab.note("From here on with a client certificate: with EKS tokens each kubectl waits for the aws program.")
+    lab.run(f"terrarium kubeconfig study -o {lab.root}/study.kubeconfig", says("Wrote "))
+    lab.use(KUBECONFIG=f"{lab.root}/study.kubeconfig")
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -300,7 +302,7 @@ def scheduling(lab: Lab) -> None:
         matches(r"Apply complete! Resources: \d+ added"),
         show=r"node_group.*complete|Apply complete",
     )
-    lab.facts["scheduling"] = "applied"
+    lab.facts["scheduling"] = True
     lab.run("terrarium kubeconfig nodes -o nodes.kubeconfig", says("Wrote nodes.kubeconfig"))
     lab.use(KUBECONFIG=str(lab.here / "nodes.kubeconfig"))
     nodes = lab.run(
@@ -388,12 +390,12 @@ def scheduling(lab: Lab) -> None:
         "kubectl rollout status deployment/spread --timeout=60s",
         says("successfully rolled out", "without the taint the sixth runs as well"),
     )
-    lab.use(KUBECONFIG=str(lab.root / "home/.kube/config"))
 
 
 def destroy(lab: Lab) -> None:
+    lab.use(KUBECONFIG=str(lab.root / "home/.kube/config"))
     for name in ("scheduling", "fargate"):
-        if lab.facts.pop(name, ""):
+        if lab.facts.pop(name, False):
             lab.enter(name)
             lab.run(
                 "terrarium tf destroy -auto-approve",
@@ -425,16 +427,20 @@ CHAPTERS: dict[str, Chapter] = {
     chapter.name: chapter
     for chapter in (
         Chapter("ec2", "One instance: plan, apply, tag, destroy", ec2),
+        Chapter(
+            "ec2-real",
+            "The same with the real terraform and aws provider",
+            ec2_real,
+            ("ec2",),
+            clients=("terraform", "provider_mirror"),
+            beside=True,
+        ),
         Chapter("hcl", "The language, from comments to console", hcl),
-        Chapter("fargate", "VPC, EKS and Fargate profiles through modules", fargate, clients=("kubectl",)),
-        Chapter("netshoot", "A pod gets a Fargate size", netshoot, ("fargate",), clients=("kubectl",)),
-        Chapter(
-            "takeover", "A pod that wants its node is refused", takeover, ("fargate", "netshoot"), clients=("kubectl",)
-        ),
-        Chapter(
-            "jobs", "Two Jobs, one of which clears itself away", jobs, ("fargate", "netshoot"), clients=("kubectl",)
-        ),
-        Chapter("scheduling", "Where the scheduler puts pods, and why", scheduling, clients=("kubectl",)),
-        Chapter("destroy", "Everything goes", destroy, clients=("kubectl",)),
+        Chapter("fargate", "VPC, EKS and Fargate profiles through modules", fargate),
+        Chapter("netshoot", "A pod gets a Fargate size", netshoot, ("fargate",)),
+        Chapter("takeover", "A pod that wants its node is refused", takeover, ("fargate", "netshoot")),
+        Chapter("jobs", "Two Jobs, one of which clears itself away", jobs, ("fargate", "netshoot")),
+        Chapter("scheduling", "Where the scheduler puts pods, and why", scheduling),
+        Chapter("destroy", "Everything goes", destroy, ends=True),
     )
 }

@@ -6,6 +6,7 @@ the user's is touched) and, where a client is missing, stand-ins that call our o
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,10 +14,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from terrarium.base.clock import real_sleep, stopwatch
 from terrarium.base.diagnostics import Failure
@@ -76,6 +79,9 @@ class Clients:
     provider_mirror: Path | None
     """A folder with an unpacked hashicorp/aws provider, as Terraform's `filesystem_mirror` reads it."""
 
+    def lacks(self, name: str) -> bool:
+        return getattr(self, name) is None
+
     @classmethod
     def find(cls) -> Clients:
         return cls(shutil.which("kubectl"), shutil.which("aws"), shutil.which("terraform"), _provider_mirror())
@@ -115,6 +121,18 @@ class Printer:
         self._quiet = quiet
         self.colour = out.isatty() and "NO_COLOR" not in os.environ
         self.width = min(shutil.get_terminal_size((100, 24)).columns, 110)
+
+    def aside(self) -> Printer:
+        """A printer of the same looks which keeps what it is told, for `tell`."""
+        kept = Printer(io.StringIO(), self._quiet)
+        kept.colour, kept.width = self.colour, self.width
+        return kept
+
+    def tell(self, kept: Printer) -> None:
+        """Prints what another printer has kept."""
+        assert isinstance(kept._out, io.StringIO)
+        self._out.write(kept._out.getvalue())
+        self._out.flush()
 
     def paint(self, text: str, *codes: int) -> str:
         return f"\033[{';'.join(map(str, codes))}m{text}\033[0m" if self.colour else text
@@ -180,11 +198,13 @@ class Lab:
         self.clients = clients
         self.printer = printer
         self.here = root
-        self.facts: dict[str, str] = {}
-        """What one chapter leaves for the next ones: names of folders that are applied, contexts."""
+        self.facts: dict[str, Any] = {}
+        """What one chapter leaves for the next ones: which folders are applied, what came out."""
         self.account = Account("setup")
         self._pause = pause
         self._environment = self._base_environment()
+        self._running: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     # --- the world -------------------------------------------------------------------------------------------------
 
@@ -201,6 +221,19 @@ class Lab:
 
     def stop(self) -> None:
         self._execute("terrarium down", 60.0)
+
+    @property
+    def patient(self) -> bool:
+        """Whether somebody goes through it step by step: then everything has to come in order."""
+        return self._pause is not None
+
+    def beside(self) -> Lab:
+        """A second person at a second terminal of the same world."""
+        other = copy(self)
+        other.printer = self.printer.aside()
+        other._running = None
+        other._environment = dict(self._environment)
+        return other
 
     def _base_environment(self) -> dict[str, str]:
         keep = ("PATH", "LANG", "TERM", "SSL_CERT_FILE")
@@ -232,11 +265,18 @@ class Lab:
             environment["TF_CLI_CONFIG_FILE"] = str(rc)
         return environment
 
+    def interrupt(self) -> None:
+        """Ends the command that runs, and lets no other begin."""
+        self._stopped = True
+        process = self._running
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+
     # --- commands --------------------------------------------------------------------------------------------------
 
-    def enter(self, lab: str, copy: str = "") -> Path:
-        """Copies a lab's folder (once) and works there from now on."""
-        target = self.root / (copy or lab)
+    def enter(self, lab: str, name: str = "") -> Path:
+        """Copies a lab's folder (once), under another name if one is given, and works there from now on."""
+        target = self.root / (name or lab)
         if not target.exists():
             shutil.copytree(self.labs / lab, target)
         self.here = target
@@ -256,6 +296,8 @@ class Lab:
         `within` asks again until every check holds, for at most so many real seconds. A step whose command fails, or
         whose check does, ends the chapter when it is `needed`.
         """
+        if self._stopped:
+            raise Stopped(command)
         if self._pause is not None:
             self._pause()
         printer = self.printer
@@ -302,6 +344,7 @@ class Lab:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+        self._running = process
         try:
             out, err = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
@@ -327,12 +370,17 @@ class Chapter:
     needs: tuple[str, ...] = ()
     clients: tuple[str, ...] = ()
     """Real clients without which it can't be played."""
+    beside: bool = False
+    """Whether it is played at a second terminal, while the chapters after it go on: it mostly waits."""
+    ends: bool = False
+    """Whether whatever is played beside must be over before it."""
 
 
 def order(chapters: Mapping[str, Chapter], wanted: Sequence[str]) -> list[Chapter]:
-    """The chapters to play, in the workshop's order, with those they need."""
+    """The chapters to play, in the workshop's order: the wanted ones, their variants (`ec2-real` of `ec2`), and those
+    which these need."""
     asked: set[str] = set()
-    pending = list(wanted) or list(chapters)
+    pending = [name for name in chapters if not wanted or any(f"{name}-".startswith(f"{w}-") for w in wanted)]
     while pending:
         name = pending.pop()
         if name not in asked:
@@ -343,32 +391,63 @@ def order(chapters: Mapping[str, Chapter], wanted: Sequence[str]) -> list[Chapte
 
 def play(lab: Lab, chapters: Sequence[Chapter]) -> list[Account]:
     """Plays chapters one after the other; a failed one does not stop those which do not need it."""
-    accounts: list[Account] = []
-    failed: set[str] = set()
-    for chapter in chapters:
-        account = lab.account = Account(chapter.name)
-        accounts.append(account)
-        absent = [c for c in chapter.clients if getattr(lab.clients, c) is None]
-        if absent:
-            # Nobody's fault: it is named in the summary, and what builds on it has the same lack.
-            account.outcome, account.note = "left out", f"there is no {', '.join(absent)} on this machine"
-            continue
-        missing = [n for n in chapter.needs if n in failed]
-        if missing:
-            account.outcome, account.note = "skipped", f"needs {', '.join(missing)}"
-            failed.add(chapter.name)
-            continue
-        lab.printer.title(chapter.name, chapter.about)
-        elapsed = stopwatch()
-        try:
-            chapter.play(lab)
-        except Stopped as stop:
-            account.note = f"stopped at: {stop}"
+    accounts = {chapter.name: Account(chapter.name) for chapter in chapters}
+    beside: list[tuple[Lab, threading.Thread]] = []
+    try:
+        for chapter in chapters:
+            account = accounts[chapter.name]
+            absent = [c for c in chapter.clients if lab.clients.lacks(c)]
+            missing = [n for n in chapter.needs if accounts[n].outcome not in GOOD]
+            if absent:
+                # Nobody's fault: it is named in the summary.
+                names = ", ".join(c.replace("_", " ") for c in absent)
+                account.outcome, account.note = "left out", f"there is no {names} on this machine"
+            elif missing:
+                account.outcome, account.note = "skipped", f"needs {', '.join(missing)}"
+            elif chapter.beside and not lab.patient:
+                other = lab.beside()
+                thread = threading.Thread(target=_play_one, args=(other, chapter, account), name=chapter.name)
+                thread.start()
+                beside.append((other, thread))
+                lab.note(
+                    f"Chapter {chapter.name} begins at a second terminal; what it shows is printed when it is over."
+                )
+            else:
+                if chapter.ends:
+                    _join(lab, beside)
+                _play_one(lab, chapter, account)
+    except BaseException:
+        for other, _ in beside:
+            other.interrupt()
+        raise
+    finally:
+        _join(lab, beside)
+    return list(accounts.values())
+
+
+def _join(lab: Lab, beside: list[tuple[Lab, threading.Thread]]) -> None:
+    while beside:
+        other, thread = beside[0]
+        thread.join()
+        lab.printer.tell(other.printer)
+        beside.pop(0)
+
+
+def _play_one(lab: Lab, chapter: Chapter, account: Account) -> None:
+    lab.account = account
+    lab.printer.title(chapter.name, chapter.about)
+    # Until it is over it counts as failed, whatever may end it.
+    account.outcome = "failed"
+    elapsed = stopwatch()
+    try:
+        chapter.play(lab)
+        account.outcome = "played"
+    except Stopped as stop:
+        account.note = f"stopped at: {stop}"
+    finally:
         account.seconds = elapsed()
-        if account.held < account.checks or account.note:
-            account.outcome = "failed"
-            failed.add(chapter.name)
-    return accounts
+    if account.held < account.checks or account.note:
+        account.outcome = "failed"
 
 
 def as_json(accounts: Sequence[Account], clients: Clients, seconds: float) -> str:

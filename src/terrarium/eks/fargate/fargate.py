@@ -77,6 +77,11 @@ class Fargate:
         self._interfaces: dict[str, str] = {}
         """Network interface by node."""
         self._in_subnet: Counter[str] = Counter()
+        """How many pods' interfaces stand in each subnet."""
+        self._subnet_of: dict[str, str] = {}
+        """Subnet by interface."""
+        self._asked: set[asyncio.Future[tuple[str, str]]] = set()
+        """Interfaces that are on their way."""
         self.admission: list[Admission] = [FargateAdmission(lambda: list(self._profiles.values()))]
         self._client: Client | None = None
         self._informers: Informers | None = None
@@ -100,6 +105,18 @@ class Fargate:
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    async def clear(self) -> None:
+        """Ends all work and gives back every interface: the cluster is about to be deleted."""
+        await self._tasks.close()
+        await asyncio.gather(*self._asked, return_exceptions=True)
+        for interface in await self._describe({"vpc-id": self._record.vpc}):
+            if str(interface.get("Description", "")).endswith(self._of_cluster):
+                await self._give_back(str(interface["NetworkInterfaceId"]))
+
+    @property
+    def _of_cluster(self) -> str:
+        return f" of cluster {self._record.id.name}"
 
     async def profiles_changed(self, profiles: Sequence[FargateProfile]) -> None:
         """The profiles in force. Pods of one that is gone are deleted, and come again where their owners make them."""
@@ -215,7 +232,7 @@ class Fargate:
             await self._bind(pod, spec.name)
             bound = True
         finally:
-            if not bound:
+            if not bound and not self._tasks.closed:
                 self._tasks.start(f"give back {spec.name}", self._remove(spec.name))
         return True
 
@@ -277,11 +294,30 @@ class Fargate:
         if subnet is None:
             raise AwsError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
         meta = pod["metadata"]
-        description = f"Fargate pod {meta['namespace']}/{meta['name']} of cluster {self._record.id.name}"
-        interface, address = await self._addresses.allocate_address(self._region, subnet_id, description)
-        self._in_subnet[subnet_id] += 1
+        description = f"Fargate pod {meta['namespace']}/{meta['name']}{self._of_cluster}"
+        asked = asyncio.ensure_future(self._allocate(subnet_id, description))
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
+        try:
+            interface, address = await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            # The pod has gone meanwhile, but the cloud will not stop half way: the interface comes and is given back.
+            if not self._tasks.closed:
+                self._tasks.start(f"give back what {meta['uid']} asked for", self._return(asked))
+            raise
         spec = node_spec(address, subnet, self._region, task, size.cpu_millis, size.memory_gib, self._version)
         return spec, interface
+
+    async def _allocate(self, subnet: str, description: str) -> tuple[str, str]:
+        # Counted before it is there, so that pods which come together spread.
+        self._in_subnet[subnet] += 1
+        try:
+            interface, address = await self._addresses.allocate_address(self._region, subnet, description)
+        except BaseException:
+            self._in_subnet[subnet] -= 1
+            raise
+        self._subnet_of[interface] = subnet
+        return interface, address
 
     async def _bind(self, pod: Obj, node: str) -> None:
         assert self._client is not None
@@ -335,25 +371,38 @@ class Fargate:
         await self._nodes.remove_node(name)
         interface = self._interfaces.pop(name, "") or await self._interface_at(address)
         if interface:
-            try:
-                await self._addresses.release_address(self._region, interface)
-            except AwsError as failure:
-                log.info("interface %s of %s: %s", interface, name, failure.message)
+            await self._give_back(interface)
+
+    async def _return(self, asked: asyncio.Future[tuple[str, str]]) -> None:
+        try:
+            interface, _ = await asked
+        except AwsError:
+            return
+        await self._give_back(interface)
+
+    async def _give_back(self, interface: str) -> None:
+        subnet = self._subnet_of.pop(interface, "")
+        if subnet:
+            self._in_subnet[subnet] -= 1
+        try:
+            await self._addresses.release_address(self._region, interface)
+        except AwsError as failure:
+            log.info("interface %s: %s", interface, failure.message)
 
     async def _interface_at(self, address: str) -> str:
         """The interface of a node that an earlier process made."""
         if not address:
             return ""
-        filters = [
-            {"Name": "private-ip-address", "Values": [address]},
-            {"Name": "vpc-id", "Values": [self._record.vpc]},
-        ]
-        try:
-            answer = await self._addresses.call("ec2", "DescribeNetworkInterfaces", {"Filters": filters}, self._region)
-        except AwsError:
-            return ""
-        found = answer.get("NetworkInterfaces") or ()
+        found = await self._describe({"private-ip-address": address, "vpc-id": self._record.vpc})
         return str(found[0]["NetworkInterfaceId"]) if found else ""
+
+    async def _describe(self, filters: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+        listed = [{"Name": name, "Values": [value]} for name, value in filters.items()]
+        try:
+            answer = await self._addresses.call("ec2", "DescribeNetworkInterfaces", {"Filters": listed}, self._region)
+        except AwsError:
+            return ()
+        return answer.get("NetworkInterfaces") or ()
 
 
 def _profile_name(pod: Obj) -> str:
