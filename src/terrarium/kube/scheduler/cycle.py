@@ -101,7 +101,7 @@ def decide(
         )
         sampling.start = (sampling.start + evaluated) % considered
     if not feasible:
-        preemption = preempt(framework, cycle, rejected) if framework.preempts else None
+        preemption = preempt(framework, cycle, rejected, choose) if framework.preempts else None
         message = fit_message(len(snapshot.nodes), rejected, absent, preemption.message if preemption else "")
         return Decision(
             pod, rejected=rejected, absent=absent, message=message, preemption=preemption, evaluated=evaluated

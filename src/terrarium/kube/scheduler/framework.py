@@ -68,6 +68,13 @@ class OnlyNodes:
     names: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A Permit plugin wants to think about it: the pod waits, bound by nobody, for at most `seconds`."""
+
+    seconds: float
+
+
 PreFilterAnswer = OnlyNodes | Rejection | Skip | None
 
 
@@ -186,6 +193,8 @@ class Framework:
     profile: str
     points: Mapping[Point, Sequence[Any]]
     weights: Mapping[str, int]
+    percentage: int = 0
+    """percentageOfNodesToScore of the profile; 0 when it leaves that to the configuration."""
 
     @property
     def pre_enqueues(self) -> Sequence[PreEnqueuePlugin]:
@@ -257,6 +266,28 @@ class Framework:
             if rejection is not None:
                 return rejection.by(plugin.name)
         return None
+
+    def unreserve(self, cycle: Cycle, node: NodeInfo) -> None:
+        """Gives back what Reserve took, last plugin first; for plugins which hold something."""
+        for plugin in reversed(self.points.get(Point.RESERVE, ())):
+            if hasattr(plugin, "unreserve"):
+                plugin.unreserve(cycle, node)
+
+    def permit(self, cycle: Cycle, node: NodeInfo) -> Rejection | Mapping[str, float] | None:
+        """A no, or the plugins that want to wait, each with its seconds."""
+        waits: dict[str, float] = {}
+        for plugin in self.points.get(Point.PERMIT, ()):
+            answer: Rejection | Wait | None = plugin.permit(cycle, node)
+            if isinstance(answer, Rejection):
+                return answer.by(plugin.name)
+            if isinstance(answer, Wait):
+                waits[plugin.name] = answer.seconds
+        return waits or None
+
+    def post_bind(self, cycle: Cycle, node: NodeInfo) -> None:
+        """Tells plugins that the pod is bound."""
+        for plugin in self.points.get(Point.POST_BIND, ()):
+            plugin.post_bind(cycle, node)
 
     def pre_bind(self, cycle: Cycle, node: NodeInfo) -> Sequence[Change]:
         """What is to be written before the pod is bound to the node."""

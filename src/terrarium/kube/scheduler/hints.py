@@ -324,6 +324,20 @@ def answer(plugin: str, pod: Pod, event: Event, objects: Objects) -> bool | None
     return None
 
 
+def interested(plugins: Iterable[str], event: Event) -> bool:
+    """Whether any of the plugins wants to hear of such events at all; a plugin nobody knows here hears of all."""
+    for plugin in plugins:
+        registered = REGISTERED.get(plugin)
+        if registered is None:
+            return True
+        for wanted in registered:
+            if wanted.resource != event.kind:
+                continue
+            if event.action in wanted.actions or (event.label == "NodeUpdateNodeTaint" and "Add" in wanted.actions):
+                return True
+    return False
+
+
 def helps(plugins: Iterable[str], pod: Pod, event: Event, objects: Objects) -> bool:
     """Whether a pod which these plugins rejected is worth another try after the event."""
     for plugin in plugins:

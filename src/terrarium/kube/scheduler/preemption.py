@@ -6,12 +6,12 @@ Start times are compared as text, which RFC 3339 in UTC allows; a pod without on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.scheduler.filtering import passes
-from terrarium.kube.scheduler.framework import Code, Cycle, Framework, Rejection, count_reasons
+from terrarium.kube.scheduler.framework import Code, Cycle, Framework, Point, Rejection, count_reasons
 from terrarium.kube.scheduler.snapshot import NodeInfo
 from terrarium.kube.scheduler.views import Pod, label_selector
 
@@ -47,8 +47,14 @@ class Preemption:
         return "set" if self.chosen else "clear" if self.eligible else "keep"
 
 
-def preempt(framework: Framework, cycle: Cycle, rejected: Mapping[str, Rejection]) -> Preemption:
-    """Looks for victims on every node where taking pods away could help."""
+def preempt(
+    framework: Framework,
+    cycle: Cycle,
+    rejected: Mapping[str, Rejection],
+    choose: Callable[[Sequence[str]], str] = lambda names: names[0],
+) -> Preemption:
+    """Looks for victims on nodes where taking pods away could help, until there are candidates enough (DefaultPreemption's
+    `minCandidateNodes…`). In a large cluster it begins at the node that `choose` gives."""
     why = _ineligible(cycle, rejected)
     if why:
         return Preemption(False, why, message=f"preemption: {why}")
@@ -58,7 +64,14 @@ def preempt(framework: Framework, cycle: Cycle, rejected: Mapping[str, Rejection
     candidates: dict[str, Candidate] = {}
     not_helpful: dict[str, Rejection] = {}
     budgets = list(snapshot.objects.all("poddisruptionbudgets"))
-    for node in potential:
+    enough = _enough(framework, len(potential))
+    turn = potential
+    if enough < len(potential):
+        begin = [n.name for n in potential].index(choose([n.name for n in potential]))
+        turn = [*potential[begin:], *potential[:begin]]
+    for node in turn:
+        if len(candidates) >= enough and any(c.pdb_violations == 0 for c in candidates.values()):
+            break
         found = victims_on(framework, cycle, node, budgets)
         if isinstance(found, Rejection):
             not_helpful[node.name] = found
@@ -70,6 +83,11 @@ def preempt(framework: Framework, cycle: Cycle, rejected: Mapping[str, Rejection
     parts = count_reasons([*not_helpful.values(), *([NOT_HELPFUL] * (total - len(not_helpful)))])
     message = f"preemption: 0/{total} nodes are available: {', '.join(parts)}." if total else ""
     return Preemption(True, "", names, {}, not_helpful, (), message)
+
+
+def _enough(framework: Framework, nodes: int) -> int:
+    plugin = next((p for p in framework.points.get(Point.POST_FILTER, ()) if p.name == "DefaultPreemption"), None)
+    return nodes if plugin is None else plugin.post_filter(nodes)
 
 
 def _ineligible(cycle: Cycle, rejected: Mapping[str, Rejection]) -> str:

@@ -11,24 +11,28 @@ from typing import Any
 
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.scheduler.framework import Framework, Point
-from terrarium.kube.scheduler.plugins.table import DEFAULTS
+from terrarium.kube.scheduler.plugins.table import DEFAULTS, Entry
 
 DEFAULT_NAME = "default-scheduler"
 
 
-def frameworks(configuration: Obj | None = None) -> dict[str, Framework]:
-    """The frameworks of a (valid) configuration by scheduler name."""
+def frameworks(configuration: Obj | None = None, more: Mapping[str, Entry] | None = None) -> dict[str, Framework]:
+    """The frameworks of a (valid) configuration by scheduler name. `more` are plugins beside the default ones, which
+    profiles may enable."""
     profiles: Sequence[Obj] = (configuration or {}).get("profiles") or [{}]
     return {
-        name: framework(profile, name)
+        name: framework(profile, name, more)
         for profile in profiles
         for name in [profile.get("schedulerName") or DEFAULT_NAME]
     }
 
 
-def framework(profile: Obj | None = None, name: str = DEFAULT_NAME) -> Framework:
+def framework(
+    profile: Obj | None = None, name: str = DEFAULT_NAME, more: Mapping[str, Entry] | None = None
+) -> Framework:
     """One profile's framework; without a profile, the default one."""
     profile = profile or {}
+    known = {**DEFAULTS, **(more or {})}
     args: Mapping[str, Any] = {c["name"]: c.get("args") or {} for c in profile.get("pluginConfig") or ()}
     written = profile.get("plugins") or {}
     everywhere = written.get("multiPoint") or {}
@@ -47,7 +51,7 @@ def framework(profile: Obj | None = None, name: str = DEFAULT_NAME) -> Framework
 
     def plugin(of: str) -> Any:
         if of not in made:
-            made[of] = DEFAULTS[of].make(args.get(of) or {})
+            made[of] = known[of].make(args.get(of) or {})
         return made[of]
 
     points: dict[Point, list[Any]] = {}
@@ -68,4 +72,4 @@ def framework(profile: Obj | None = None, name: str = DEFAULT_NAME) -> Framework
         points[point] = [plugin(n) for n, _ in (*overriding, *from_everywhere, *following)]
         if point is Point.SCORE:
             weights = {n: w or 1 for n, w in (*overriding, *from_everywhere, *following)}
-    return Framework(name, points, weights)
+    return Framework(name, points, weights, profile.get("percentageOfNodesToScore") or 0)
