@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from terrarium.kube.scheduler.filtering import passes
 from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, OnlyNodes, Rejection, fit_message
 from terrarium.kube.scheduler.preemption import Preemption, preempt
 from terrarium.kube.scheduler.snapshot import NodeInfo, Snapshot
 from terrarium.kube.scheduler.views import Pod
+
+if TYPE_CHECKING:
+    from terrarium.kube.scheduler.fast import FastPath
 
 FEWEST_NODES = 100
 """As many feasible nodes are always looked for."""
@@ -61,6 +64,9 @@ class Decision:
     preemption: Preemption | None = None
     evaluated: int = 0
     """How many nodes were looked at."""
+    fitting: int = 0
+    equals: int = 0
+    """How many nodes fit, and how many are equally good: known for longer than their names on a large cluster."""
 
     @property
     def plugins(self) -> frozenset[str]:
@@ -79,8 +85,14 @@ def decide(
     snapshot: Snapshot,
     choose: Callable[[Sequence[str]], str],
     sampling: Sampling | None = None,
+    fast: FastPath | None = None,
 ) -> Decision:
-    """Looks at every node, or at those of a sample. `choose` takes one among equally good ones."""
+    """Looks at every node, or at those of a sample. `choose` takes one among equally good ones; `fast` may know the
+    same answer sooner."""
+    if fast is not None and sampling is None:
+        decision = fast.decide(framework, pod, snapshot, choose)
+        if decision is not None:
+            return decision
     if not snapshot.nodes:
         # No plugin is asked, so none is remembered as having said no.
         return Decision(pod, message=fit_message(0, {}, None, ""))
@@ -91,7 +103,7 @@ def decide(
     if pod.nominated in snapshot.by_name:
         node = snapshot.by_name[pod.nominated]
         if passes(framework, cycle, node) is None:
-            return Decision(pod, node.name, [node.name], best=[node.name], evaluated=1)
+            return Decision(pod, node.name, [node.name], best=[node.name], evaluated=1, fitting=1, equals=1)
     feasible, rejected, absent = survey(framework, cycle, answer, sampling)
     names = [n.name for n in feasible]
     evaluated = len(feasible) + len(rejected)
@@ -107,9 +119,15 @@ def decide(
             pod, rejected=rejected, absent=absent, message=message, preemption=preemption, evaluated=evaluated
         )
     if len(feasible) == 1:
-        return Decision(pod, names[0], names, rejected, absent=absent, best=names, evaluated=evaluated)
+        return Decision(
+            pod, names[0], names, rejected, absent=absent, best=names, evaluated=evaluated, fitting=1, equals=1
+        )
     return _score(
-        framework, cycle, feasible, Decision(pod, "", names, rejected, absent=absent, evaluated=evaluated), choose
+        framework,
+        cycle,
+        feasible,
+        Decision(pod, "", names, rejected, absent=absent, evaluated=evaluated, fitting=len(names)),
+        choose,
     )
 
 
@@ -163,7 +181,7 @@ def _score(
         totals = [t + weight * s for t, s in zip(totals, normalised, strict=True)]
     highest = max(totals)
     best = [node.name for node, t in zip(feasible, totals, strict=True) if t == highest]
-    return replace(found, node=choose(best), scores=scores, totals=totals, best=best)
+    return replace(found, node=choose(best), scores=scores, totals=totals, best=best, equals=len(best))
 
 
 def _refused_by_pre_filter(framework: Framework, cycle: Cycle, no: Rejection) -> Decision:

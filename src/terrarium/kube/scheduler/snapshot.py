@@ -26,6 +26,9 @@ class NodeInfo:
     with_affinity: list[Pod] = field(default_factory=list)
     with_anti_affinity: list[Pod] = field(default_factory=list)
     """Pods with required anti-affinity: the ones which may keep others away."""
+    log: Log | None = None
+    """Where changes are noted for whoever follows this node (`fast.columns`), and `row`, its place there."""
+    row: int = -1
 
     @property
     def name(self) -> str:
@@ -38,6 +41,8 @@ class NodeInfo:
         if pod.anti_affinity:
             self.with_anti_affinity.append(pod)
         self._sum(pod, 1)
+        if self.log is not None:
+            self.log.append((self, pod, 1))
 
     def remove(self, pod: Pod) -> None:
         """Takes the pod with the same uid away; ValueError when it is not there."""
@@ -48,6 +53,29 @@ class NodeInfo:
         if found.anti_affinity:
             self.with_anti_affinity.remove(found)
         self._sum(found, -1)
+        if self.log is not None:
+            self.log.append((self, found, -1))
+
+    def replace(self, node: Node) -> None:
+        """Takes the newest state of the node object."""
+        same = self.node.same_for_scheduling(node)
+        self.node = node
+        if self.log is not None and not same:
+            self.log.append((self, None, 0))
+
+    def renew(self, pod: Pod) -> bool:
+        """Takes the newest state of a pod that stands here; false when it differs for the scheduler, or is not here."""
+        for at, known in enumerate(self.pods):
+            if known.uid == pod.uid:
+                if not known.same_for_others(pod):
+                    return False
+                self.pods[at] = pod
+                pod.group = known.group
+                for special in (self.with_affinity, self.with_anti_affinity):
+                    if known in special:
+                        special[special.index(known)] = pod
+                return True
+        return False
 
     def _sum(self, pod: Pod, sign: int) -> None:
         requested = self.requested
@@ -88,11 +116,29 @@ class NodeInfo:
         )
 
 
+Log = list[tuple[NodeInfo, Pod | None, int]]
+"""What happened on nodes: a pod came (1) or went (-1), or (None) the node itself changed."""
+
+
 class Objects:
     """The other objects plugins ask for, by plural: each a mapping from `namespace/name` (or the name) to the object."""
 
     def __init__(self, tables: Mapping[str, Mapping[str, Obj]] | None = None) -> None:
         self._tables = dict(tables or {})
+        self._owners_changed: dict[str, int] = {}
+
+    def owners_version(self, namespace: str) -> int:
+        """Grows when a Service or controller of the namespace comes, goes or selects other pods."""
+        return self._owners_changed.get(namespace, 0)
+
+    def owner_changed(self, old: Obj | None, new: Obj | None) -> None:
+        """Notes a change of an object that selects pods; changes of its other parts don't count."""
+        before, after = ((obj.get("spec") or {}).get("selector") if obj is not None else None for obj in (old, new))
+        if old is not None and new is not None and before == after:
+            return
+        metadata = (new or old or {"metadata": {}})["metadata"]
+        namespace = metadata.get("namespace") or "default"
+        self._owners_changed[namespace] = self.owners_version(namespace) + 1
 
     def get(self, plural: str, name: str, namespace: str = "") -> Obj | None:
         return self._tables.get(plural, {}).get(f"{namespace}/{name}" if namespace else name)
@@ -102,6 +148,7 @@ class Objects:
         metadata = obj["metadata"]
         key = f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else metadata["name"]
         self._tables[plural] = {**self._tables.get(plural, {}), key: obj}
+        self.owner_changed(None, obj)
 
     def all(self, plural: str) -> Iterable[Obj]:
         return self._tables.get(plural, {}).values()
@@ -126,9 +173,16 @@ class Snapshot:
         self.nominated: Mapping[str, Sequence[Pod]] = nominated or {}
         """Pending pods by the node that preemption has made room on for them."""
         self.by_name: dict[str, NodeInfo] = {info.name: info for info in infos}
-        self.nodes: Sequence[NodeInfo] = interleave(list(self.by_name.values()))
         self.objects = objects or Objects()
-        self._image_states: dict[str, tuple[int, int]] | None = None
+        self._nodes: Sequence[NodeInfo] | None = None
+        self._image_states: dict[str, tuple[int, int]] = {}
+
+    @property
+    def nodes(self) -> Sequence[NodeInfo]:
+        """All nodes, zones taking turns."""
+        if self._nodes is None:
+            self._nodes = interleave(list(self.by_name.values()))
+        return self._nodes
 
     @classmethod
     def of(cls, nodes: Iterable[Node], pods: Iterable[Pod], objects: Objects | None = None) -> Snapshot:
@@ -145,14 +199,11 @@ class Snapshot:
 
     def image_state(self, name: str) -> tuple[int, int]:
         """(size, number of nodes that have it). The size is the one of the first node which reported it."""
-        if self._image_states is None:
-            states: dict[str, tuple[int, int]] = {}
-            for info in self.by_name.values():
-                for image, size in info.node.images.items():
-                    known = states.get(image)
-                    states[image] = (known[0], known[1] + 1) if known else (size, 1)
-            self._image_states = states
-        return self._image_states.get(name, (0, 0))
+        found = self._image_states.get(name)
+        if found is None:
+            sizes = [info.node.images[name] for info in self.by_name.values() if name in info.node.images]
+            found = self._image_states[name] = (sizes[0], len(sizes)) if sizes else (0, 0)
+        return found
 
 
 def interleave(infos: Sequence[NodeInfo]) -> Sequence[NodeInfo]:

@@ -333,6 +333,8 @@ class Pod:
     images: tuple[str, ...]
     start_time: str = ""
     deleting: bool = False
+    group: object = None
+    """What others see of it, once `fast.columns` has asked."""
 
     @property
     def key(self) -> str:
@@ -348,6 +350,18 @@ class Pod:
 
     def tolerates(self, taint: Taint) -> bool:
         return any(t.tolerates(taint) for t in self.tolerations)
+
+    def same_for_others(self, newer: Pod) -> bool:
+        """Whether nobody else's scheduling can tell the two states of the pod apart."""
+        return (
+            self.requests == newer.requests
+            and self.labels == newer.labels
+            and self.deleting == newer.deleting
+            and self.assumed_cpu == newer.assumed_cpu
+            and self.assumed_memory == newer.assumed_memory
+            and self.host_ports == newer.host_ports
+            and (self.obj.get("spec") or {}).get("affinity") == (newer.obj.get("spec") or {}).get("affinity")
+        )
 
     def allowed_on(self, node: Node) -> bool:
         """Node selector and required node affinity (corev1/nodeaffinity `RequiredNodeAffinity`)."""
@@ -436,6 +450,16 @@ class Node:
     allocatable: Resources
     images: Mapping[str, int] = field(default_factory=dict)
     """Size in bytes by every name of every image."""
+
+    def same_for_scheduling(self, newer: Node) -> bool:
+        """Whether no plugin can tell the two states of the node apart."""
+        return (
+            self.labels == newer.labels
+            and self.taints == newer.taints
+            and self.unschedulable == newer.unschedulable
+            and self.allocatable == newer.allocatable
+            and self.images == newer.images
+        )
 
     @property
     def zone(self) -> str:

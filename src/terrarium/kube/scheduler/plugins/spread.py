@@ -76,7 +76,7 @@ def _has_keys(node: NodeInfo, constraints: Iterable[Spread]) -> bool:
     return all(c.key in node.node.labels for c in constraints)
 
 
-def _eligible(pod: Pod, node: NodeInfo, constraint: Spread) -> bool:
+def eligible(pod: Pod, node: NodeInfo, constraint: Spread) -> bool:
     """Whether a node's pods count (node inclusion policies)."""
     if constraint.honor_affinity and not pod.allowed_on(node.node):
         return False
@@ -128,7 +128,7 @@ class PodTopologySpread:
             if not _has_keys(node, constraints):
                 continue
             for counts, c in zip(notes.counts, constraints, strict=True):
-                if _eligible(pod, node, c):
+                if eligible(pod, node, c):
                     value = node.node.labels[c.key]
                     counts[value] = counts.get(value, 0) + _matching(node.pods, pod.namespace, c)
         cycle.notes[self.name] = notes
@@ -164,7 +164,7 @@ class PodTopologySpread:
         if notes is None or other.namespace != pod.namespace or not _has_keys(node, notes.constraints):
             return
         for counts, c in zip(notes.counts, notes.constraints, strict=True):
-            if c.selector(other.labels) and _eligible(pod, node, c):
+            if c.selector(other.labels) and eligible(pod, node, c):
                 value = node.node.labels[c.key]
                 counts[value] = counts.get(value, 0) + sign
 
@@ -196,7 +196,7 @@ class PodTopologySpread:
                 continue
             for domain, c in zip(counts, constraints, strict=True):
                 value = node.node.labels.get(c.key, "")
-                if value in domain and _eligible(pod, node, c):
+                if value in domain and eligible(pod, node, c):
                     domain[value] += _matching(node.pods, pod.namespace, c)
         cycle.notes["score/" + self.name] = _Soft(
             constraints, counts, [math.log(s + 2) for s in sizes], frozenset(ignored)
