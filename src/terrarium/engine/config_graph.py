@@ -130,24 +130,24 @@ class Builder:
             if module.call is not None and module.parent is not None:
                 passed = module.call.body.attributes.get(name)
                 if passed is not None:
-                    after = self._after(module.parent, references(passed.expression))
+                    after = waits_for(module.parent, references(passed.expression))
             for rule in variable.validations:
-                after |= self._after(module, self._rule(rule)) - {Node("var", path, name)}
+                after |= waits_for(module, self._rule(rule)) - {Node("var", path, name)}
             add(Node("var", path, name), after)
         for name, local in content.locals.items():
-            add(Node("local", path, name), self._after(module, references(local.expression)))
+            add(Node("local", path, name), waits_for(module, references(local.expression)))
         for name, output in content.outputs.items():
             found = list(output.depends_on)
             if output.expression is not None:
                 found += references(output.expression)
             for rule in output.preconditions:
                 found += self._rule(rule)
-            add(Node("output", path, name), self._after(module, found))
+            add(Node("output", path, name), waits_for(module, found))
         for resource in content.resources.values():
             self._resource(module, resource, add)
         for name, check in content.checks.items():
             found = [r for rule in check.asserts for r in self._rule(rule)]
-            after = self._after(module, found)
+            after = waits_for(module, found)
             if check.data is not None:
                 after.add(resource_node(path, "data", check.data.type, check.data.name))
             add(Node("check", path, name), after)
@@ -156,7 +156,7 @@ class Builder:
             for expression in (call.count, call.for_each):
                 if expression is not None:
                     found += references(expression)
-            add(Node("call", path, name), self._after(module, found))
+            add(Node("call", path, name), waits_for(module, found))
             members.add(Node("close", (*path, name), ""))
         self.graph.add(close, base | members)
 
@@ -164,7 +164,7 @@ class Builder:
         node = resource_node(module.path, resource.mode, resource.type, resource.name)
         provider = provider_for(module, module.module.resource_provider(resource))
         self.providers[node.resource] = provider
-        after = self._after(module, self.resource_references(resource, provider.source))
+        after = waits_for(module, self.resource_references(resource, provider.source))
         after.discard(node)
         after.add(provider_node(provider))
         add(node, after)
@@ -204,7 +204,7 @@ class Builder:
                 if block.for_each is not None:
                     found = [*found, *references(block.for_each)]
                 node = resource_node(*target)
-                self.graph.add(node, self._after(self.root, found) - {node})
+                self.graph.add(node, waits_for(self.root, found) - {node})
 
     def _rule(self, rule: CheckRule) -> list[nodes.Traversal]:
         found = list(references(rule.condition))
@@ -217,20 +217,22 @@ class Builder:
         after: set[Node] = set()
         if module is not None:
             for key in provider_block_names(module, config.source, config.alias):
-                after |= self._after(module, body_references(module.module.providers[key].body))
+                after |= waits_for(module, body_references(module.module.providers[key].body))
         if config.path:
             after.add(Node("call", config.path[:-1], config.path[-1]))
         self.graph.add(provider_node(config), after)
 
-    def _after(self, module: ModuleNode, found: Iterable[nodes.Traversal]) -> set[Node]:
-        after: set[Node] = set()
-        for traversal in found:
-            reference = parse(traversal)
-            if isinstance(reference, Reference):
-                node = node_of(module.path, reference)
-                if node is not None:
-                    after.add(node)
-        return after
+
+def waits_for(module: ModuleNode, found: Iterable[nodes.Traversal]) -> set[Node]:
+    """The nodes that references in a module wait for."""
+    before: set[Node] = set()
+    for traversal in found:
+        reference = parse(traversal)
+        if isinstance(reference, Reference):
+            node = node_of(module.path, reference)
+            if node is not None:
+                before.add(node)
+    return before
 
 
 def node_of(path: ModulePath, reference: Reference) -> Node | None:

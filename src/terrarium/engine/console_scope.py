@@ -10,9 +10,8 @@ from terrarium.engine.addresses import parse_provider_config
 from terrarium.engine.config_graph import Builder, Node
 from terrarium.engine.evaluation import Keys
 from terrarium.engine.plan_object import schema_marks
-from terrarium.engine.references import Reference, parse
 from terrarium.engine.state import State
-from terrarium.engine.validate_references import ReferenceCheck, _Place
+from terrarium.engine.validate_references import Place, ReferenceRules
 from terrarium.engine.walking import Diagnostics, Session, Walk
 from terrarium.language import nodes
 from terrarium.language.references import references
@@ -52,14 +51,11 @@ def console_scope(session: Session, state: State) -> Callable[[nodes.Expression]
         walk.values.keys[address.resource] = Keys(kind, keys)
     graph = Builder(session.root, session.plugins).build()
     graph.walk(walk.visit, 1)
-    check = ReferenceCheck(session.root, session.plugins, session.functions)
+    rules = ReferenceRules(session.plugins)
 
     def make(expression: nodes.Expression) -> tuple[Scope, list[Diagnostic]]:
-        found = [parse(t) for t in references(expression)]
-        check.diagnostics.clear()
-        check._check(session.root, references(expression), _Place(Node("console", (), "")))
-        good = [r for r in found if isinstance(r, Reference)]
-        return walk.evaluator.scope((), good), list(check.diagnostics)
+        found, diagnostics, _ = rules.check(session.root, references(expression), Place())
+        return walk.evaluator.scope((), found), diagnostics
 
     return make
 

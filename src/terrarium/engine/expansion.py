@@ -95,7 +95,7 @@ def _count(
     count = static.whole(value.data)
     if count is None:
         return refuse(
-            'The given "count" argument value is unsuitable: value must be a whole number, between -9223372036854775808 and 9223372036854775807 inclusive.'
+            'The given "count" argument value is unsuitable: value must be a whole number, between -9223372036854775808 and 9223372036854775807.'
         )
     if count < 0:
         return refuse('The given "count" argument value is unsuitable: must be greater than or equal to zero.')

@@ -39,6 +39,11 @@ class Reference:
         return self.traversal.source.range(self.traversal.start, max(self.end, self.traversal.root_end))
 
     @property
+    def rest_range(self) -> Range | None:
+        """The stretch of the steps into the object, if there are any."""
+        return self.traversal.source.range(self.rest[0].start, self.rest[-1].end) if self.rest else None
+
+    @property
     def subject(self) -> str:
         """The object as text: `aws_vpc.main[0]`, `var.x`, `module.m.out`."""
         match self.kind:
@@ -119,47 +124,42 @@ def parse(traversal: nodes.Traversal) -> Reference | Diagnostic:
                 end=rest[0].end,
             )
         return Reference("module", first.name, traversal, key=key, has_key=has_key, rest=rest, end=end)
-    mode = MANAGED
-    names: list[nodes.Attr] = []
-    type = root
-    rest = steps
-    if root in (DATA, EPHEMERAL, "resource"):
+    return parse_resource(traversal)
+
+
+_TYPE_WORDS = {DATA: "data source", EPHEMERAL: "ephemeral resource", "resource": "resource"}
+_NO_NAME = (
+    "A reference to a resource type must be followed by at least one attribute access, specifying the resource name."
+)
+
+
+def parse_resource(traversal: nodes.Traversal) -> Reference | Diagnostic:
+    """A traversal read as a reference to a resource, whatever its first word is."""
+    root, rest, source = traversal.root, traversal.steps, traversal.source
+    mode, type = MANAGED, root
+    if root in _TYPE_WORDS:
         mode = MANAGED if root == "resource" else root
-        if len(steps) < 2:
+        if len(rest) < 2:
             return error(
                 "Invalid reference",
-                f'The "{root}" object must be followed by two attribute names: the '
-                f"{'data source' if mode == DATA else 'resource'} type and the resource name.",
+                f'The "{root}" object must be followed by two attribute names: the {_TYPE_WORDS[root]} type and the '
+                "resource name.",
                 traversal.range,
             )
-        if not isinstance(steps[0], nodes.Attr):
-            return error(
-                "Invalid reference",
-                f'The "{root}" object does not support this operation.',
-                source.range(steps[0].start, steps[0].end),
-            )
-        type = steps[0].name
-        rest = steps[1:]
+        if not isinstance(rest[0], nodes.Attr):
+            return error("Invalid reference", _NO_INDEX.format(root), source.range(rest[0].start, rest[0].end))
+        type, rest = rest[0].name, rest[1:]
     if not rest:
-        return error(
-            "Invalid reference",
-            "A reference to a resource type must be followed by at least one attribute access, specifying the resource name.",
-            traversal.range,
-        )
-    if not isinstance(rest[0], nodes.Attr):
-        return error(
-            "Invalid reference",
-            "A reference to a resource type must be followed by at least one attribute access, specifying the resource name.",
-            source.range(rest[0].start, rest[0].end),
-        )
-    names.append(rest[0])
-    end = rest[0].end
+        return error("Invalid reference", _NO_NAME, traversal.range)
+    first = rest[0]
+    if not isinstance(first, nodes.Attr):
+        return error("Invalid reference", _NO_NAME, source.range(first.start, first.end))
     rest = rest[1:]
-    key, has_key = None, False
+    key, has_key, end = None, False, first.end
     if rest and isinstance(rest[0], nodes.Index):
         key, has_key, end = plain_key(rest[0].key), True, rest[0].end
         rest = rest[1:]
-    return Reference("resource", names[0].name, traversal, mode, type, key, has_key, rest=rest, end=end)
+    return Reference("resource", first.name, traversal, mode, type, key, has_key, rest=rest, end=end)
 
 
 @dataclass(frozen=True, slots=True)

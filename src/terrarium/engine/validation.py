@@ -1,226 +1,476 @@
 """Static validation: what is wrong with a configuration, found without state and without asking remote objects.
 
-First names and forms (`validate_references`): every reference in every expression must mean something. Then values: the
-graph is walked with unknown values in the place of all that only exists after an apply, so that types, arguments and
-providers' own rules are checked.
+The graph is walked with unknown values in the place of all that only exists after an apply. Each expression is first
+checked for what it refers to (`validate_references`), then evaluated, so that types, arguments and providers' own rules
+are checked. What depends on something wrong is left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from terrarium.base.diagnostics import Diagnostic, error, has_errors
-from terrarium.engine.addresses import BUILTIN, MANAGED, AbsResource, ConfigResource, ProviderConfig
-from terrarium.engine.config_graph import Builder, Node
-from terrarium.engine.configuration import CheckRule, Resource, Variable
-from terrarium.engine.evaluation import Keys, Repetition
+from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors, warning
+from terrarium.engine.addresses import (
+    BUILTIN,
+    DATA,
+    MANAGED,
+    ConfigResource,
+    ModuleInstance,
+    ProviderConfig,
+    display_source,
+    path_of,
+)
+from terrarium.engine.checks import evaluate_in
+from terrarium.engine.config_graph import Builder, Node, provider_block_names, waits_for
+from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Resource, Variable
+from terrarium.engine.decode import schema_references
+from terrarium.engine.evaluation import SINGLE, Evaluator, Repetition, Values
 from terrarium.engine.expansion import expand
-from terrarium.engine.planning import cycle_errors, unknown_type
-from terrarium.engine.plugins import MissingProvider
+from terrarium.engine.graph import Graph
+from terrarium.engine.plugins import Plugins
+from terrarium.engine.provider import Block
 from terrarium.engine.provisioning import CONNECTION, SCHEMAS
-from terrarium.engine.validate_references import ReferenceCheck
-from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider
+from terrarium.engine.references import parse
+from terrarium.engine.validate_references import Place, ReferenceRules, block_steps, suggestion
+from terrarium.engine.walking import Diagnostics, Session, Walk, located, marked_variable, missing_provider
+from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert
-from terrarium.language.types import BOOL, STRING
-from terrarium.language.values import SENSITIVE, Value, unknown
+from terrarium.language.evaluate import evaluate
+from terrarium.language.explain import explain
+from terrarium.language.references import references
+from terrarium.language.scope import Scope
+from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object
+from terrarium.language.values import DYNAMIC_UNKNOWN, NULL, Value, unknown
+
+
+class ValidateValues(Values):
+    """What names mean before anything is known. A resource may turn out to be anything; a module is an object of
+    anything, or a list or map of such."""
+
+    def __init__(self, root: ModuleNode) -> None:
+        super().__init__()
+        self._root = root
+        self._modules: dict[tuple[ModuleInstance, str], Value] = {}
+
+    def module(self, parent: ModuleInstance, name: str) -> Value:
+        known = self._modules.get((parent, name))
+        if known is None:
+            known = self._modules[(parent, name)] = self._stand_in(parent, name)
+        return known
+
+    def _stand_in(self, parent: ModuleInstance, name: str) -> Value:
+        node = self._root.find((*path_of(parent), name))
+        if node is None or node.call is None:
+            return DYNAMIC_UNKNOWN
+        one = Object(dict.fromkeys(node.module.outputs, DYNAMIC))
+        if node.call.count is not None:
+            return unknown(List(one))
+        return unknown(Map(one)) if node.call.for_each is not None else unknown(one)
+
+
+class CheckedEvaluator(Evaluator):
+    """Checks what an expression refers to before it evaluates it. `check` is the check block in which it stands."""
+
+    rules: ReferenceRules
+    check = ""
+
+    def place(self, repetition: Repetition | None, self_of: Resource | None = None) -> Place:
+        if repetition is None:
+            return Place(self_of=self_of, check=self.check)
+        each = repetition.each_key is not None
+        return Place(repetition.count is not None, each, self_of=self_of, check=self.check)
+
+    def node(self, module: ModuleInstance) -> ModuleNode:
+        found = self.root.find(path_of(module))
+        assert found is not None
+        return found
+
+    def checked(
+        self,
+        traversals: Iterable[nodes.Traversal],
+        module: ModuleInstance,
+        repetition: Repetition | None = None,
+        self_of: Resource | None = None,
+    ) -> tuple[Scope, Diagnostics]:
+        """The scope for some references, and what is wrong with them."""
+        traversals = list(traversals)
+        if not traversals:
+            return self.scope(module, ()), []
+        found, diagnostics, allowed = self.rules.check(self.node(module), traversals, self.place(repetition, self_of))
+        self_value = None if self_of is None else DYNAMIC_UNKNOWN
+        return self.scope(module, found if allowed else (), repetition, self_value), diagnostics
+
+    def evaluate(
+        self,
+        expression: nodes.Expression,
+        module: ModuleInstance,
+        repetition: Repetition | None = None,
+        self_value: Value | None = None,
+    ) -> tuple[Value, Diagnostics]:
+        scope, diagnostics = self.checked(references(expression), module, repetition)
+        if has_errors(diagnostics):
+            return DYNAMIC_UNKNOWN, diagnostics
+        value, said = evaluate(expression, scope)
+        return value, [*diagnostics, *said]
 
 
 class ValidateWalk(Walk):
-    """Walks with unknowns: variables have only their types, resources only their schemas."""
+    """Walks with unknowns: variables have only their types, resources nothing. Each module is one instance."""
 
-    allow_unknown_keys = True
+    evaluator: CheckedEvaluator
     resource_configs: Mapping[ConfigResource, ProviderConfig]
 
-    def visit_variable(self, node: Node) -> Diagnostics:
-        module = self.module(node)
-        variable = module.module.variables[node.name]
-        if module.call is not None and node.name in self.call_attributes(module):
-            return super().visit_variable(node)
-        for instance in self.values.instances_of(node.path):
-            value = unknown(variable.type)
-            if variable.sensitive:
-                value = value.marked(SENSITIVE)
-            if variable.ephemeral:
-                value = value.marked("ephemeral")
-            self.values.variables.setdefault(instance, {})[node.name] = value
-        return []
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, ValidateValues(session.root))
+        self.evaluator = CheckedEvaluator(
+            session.root,
+            self.values,
+            session.functions,
+            session.workspace,
+            session.working_folder,
+            plugins=session.plugins,
+        )
+        self.evaluator.rules = ReferenceRules(session.plugins)
 
-    def one_variable(self, module, variable: Variable, instance):  # type: ignore[no-untyped-def]
+    # --- named values ------------------------------------------------------------------------------------------
+
+    def one_variable(self, module: ModuleNode, variable: Variable, instance: ModuleInstance) -> Diagnostics:
+        stand_in = marked_variable(variable, unknown(variable.type))
+        self.values.variables.setdefault(instance, {})[variable.name] = stand_in
+        if module.call is None:
+            return self.validations(variable, instance, None)
         diagnostics = super().one_variable(module, variable, instance)
-        known = self.values.variables[instance][variable.name]
-        self.values.variables[instance][variable.name] = Value(variable.type, unknown(variable.type).data, known.marks)
+        self.values.variables[instance][variable.name] = stand_in
         return diagnostics
 
-    def validations(self, variable, instance, written):  # type: ignore[no-untyped-def]
-        return []
+    def validations(
+        self, variable: Variable, instance: ModuleInstance, written: nodes.Expression | None
+    ) -> Diagnostics:
+        diagnostics: Diagnostics = []
+        for rule in variable.validations:
+            scope, more = self.evaluator.checked(_rule_references(rule), instance)
+            diagnostics += more
+            if has_errors(more):
+                continue
+            value, said = evaluate(rule.condition, scope)
+            diagnostics += said
+            if rule.error_message is not None:
+                diagnostics += evaluate(rule.error_message, scope)[1]
+            if not has_errors(said):
+                diagnostics += _condition_problems(rule, value, scope, "variable validation")
+        return diagnostics
+
+    def visit_local(self, node: Node) -> Diagnostics:
+        local = self.module(node).module.locals[node.name]
+        own = [
+            error(
+                "Self-referencing local value",
+                f"Local value local.{node.name} cannot use its own result as part of its expression.",
+                reference.range,
+            )
+            for reference in self.evaluator.references(local.expression)
+            if reference.kind == "local" and reference.name == node.name
+        ]
+        return own or super().visit_local(node)
+
+    def call_repetition(self, instance: ModuleInstance) -> Repetition | None:
+        return Repetition(unknown(NUMBER), unknown(STRING), DYNAMIC_UNKNOWN)
+
+    def visit_call(self, node: Node) -> Diagnostics:
+        call = self.module(node).module.calls[node.name]
+        diagnostics: Diagnostics = []
+        for instance in self.values.instances_of(node.path):
+            diagnostics += expand(self.evaluator, instance, call, allow_unknown=True)[1]
+            diagnostics += self.depends(call.depends_on, instance)
+            self.values.calls.setdefault(instance, {})[node.name] = SINGLE
+        return diagnostics
+
+    def one_output(self, output: Output, instance: ModuleInstance) -> Diagnostics:
+        diagnostics: Diagnostics = []
+        for rule in output.preconditions:
+            scope, more = self.evaluator.checked(_rule_references(rule), instance)
+            more += _message_problems(rule, scope) if not has_errors(more) else []
+            if not has_errors(more):
+                more += evaluate_in(scope, rule, "output precondition")[2]
+            diagnostics += more
+        if has_errors(diagnostics):
+            return diagnostics
+        diagnostics += super().one_output(replace(output, preconditions=[]), instance)
+        return diagnostics + self.depends(output.depends_on, instance)
+
+    def visit_check(self, node: Node) -> Diagnostics:
+        check = self.module(node).module.checks[node.name]
+        diagnostics: Diagnostics = []
+        self.evaluator.check = check.name
+        for instance in self.values.instances_of(node.path):
+            for rule in check.asserts:
+                scope, more = self.evaluator.checked(_rule_references(rule), instance)
+                diagnostics += more
+                if not has_errors(more):
+                    diagnostics += _message_problems(rule, scope)
+        self.evaluator.check = ""
+        return diagnostics
+
+    def depends(self, found: Iterable[nodes.Traversal], instance: ModuleInstance) -> Diagnostics:
+        """What is wrong in `depends_on`."""
+        diagnostics: Diagnostics = []
+        for traversal in found:
+            reference = parse(traversal)
+            if isinstance(reference, Diagnostic):
+                diagnostics.append(reference)
+            elif reference.rest:
+                diagnostics.append(
+                    error(
+                        "Invalid depends_on reference",
+                        "References in depends_on must be to a whole object (resource, etc), not to an attribute of an object.",
+                        reference.rest_range,
+                    )
+                )
+            if not has_errors(diagnostics):
+                diagnostics += self.evaluator.checked([traversal], instance)[1]
+        return diagnostics
+
+    # --- providers and resources -------------------------------------------------------------------------------
 
     def visit_provider(self, node: Node) -> Diagnostics:
         config = ProviderConfig(node.path, node.type, node.name)
         if config.source not in self.plugins:
             return [missing_provider(config.source)]
+        body = self.provider_body(config)
+        if body is None or not (body.attributes or body.blocks):
+            # What a provider without arguments needs may come from its environment: nothing to say.
+            return []
         value, body, diagnostics = self.provider_value(config)
-        if body is None:
-            # Arguments of a provider without a block may come from its environment: nothing to say.
-            return diagnostics
-        if not has_errors(diagnostics):
+        if body is not None and not has_errors(diagnostics):
             provider = self.plugins.unconfigured(config.source)
             said = provider.validate_provider(value.unmarked_deep())
             diagnostics += [located(d, body, str(config)) for d in said]
         return diagnostics
 
-    def visit_check(self, node: Node) -> Diagnostics:
-        check = self.module(node).module.checks[node.name]
-        diagnostics: Diagnostics = []
-        for instance in self.values.instances_of(node.path):
-            for rule in check.asserts:
-                diagnostics += self.rule(rule, instance, None, None)
-        return diagnostics
+    def provider_body(self, config: ProviderConfig) -> nodes.Body | None:
+        module = self.root.find(config.path)
+        if module is None:
+            return None
+        names = list(provider_block_names(module, config.source, config.alias))
+        return module.module.providers[names[0]].body if names else None
 
-    def rule(self, rule: CheckRule, instance, repetition: Repetition | None, self_value: Value | None) -> Diagnostics:  # type: ignore[no-untyped-def]
-        """Evaluates a condition only for the mistakes in it."""
-        value, diagnostics = self.evaluator.evaluate(rule.condition, instance, repetition, self_value)
-        if not has_errors(diagnostics):
-            try:
-                convert(value, BOOL)
-            except ConversionError as problem:
-                diagnostics.append(
-                    error(
-                        "Invalid condition result", f"Invalid condition result value: {problem}.", rule.condition.range
-                    )
-                )
-        if rule.error_message is not None:
-            message, more = self.evaluator.evaluate(rule.error_message, instance, repetition, self_value)
-            diagnostics += more
-            if not has_errors(more):
-                try:
-                    convert(message, STRING)
-                except ConversionError as problem:
-                    diagnostics.append(
-                        error(
-                            "Invalid error message",
-                            f"Unsuitable value for error message: {problem}.",
-                            rule.error_message.range,
-                        )
-                    )
-        return diagnostics
-
-    def one_output(self, output, instance):  # type: ignore[no-untyped-def]
-        diagnostics: Diagnostics = []
-        for rule in output.preconditions:
-            diagnostics += self.rule(rule, instance, None, None)
-        plain = replace(output, preconditions=[])
-        return diagnostics + super().one_output(plain, instance)
+    def decode(
+        self,
+        schema: Block,
+        body: nodes.Body,
+        instance: ModuleInstance,
+        repetition: Repetition | None = None,
+        self_value: Value | None = None,
+        self_of: Resource | None = None,
+    ) -> tuple[Value, Diagnostics]:
+        found = schema_references(schema, body, self.plugins.decoder)
+        scope, diagnostics = self.evaluator.checked(found, instance, repetition, self_of)
+        if has_errors(diagnostics):
+            return unknown(self.plugins.decoder.type(schema)), diagnostics
+        value, said = self.plugins.decoder.decode(schema, body, scope)
+        return value, [*diagnostics, *said]
 
     def visit_resource(self, node: Node) -> Diagnostics:
         module = self.module(node)
         resource = module.module.resources[(node.mode, node.type, node.name)]
         config = self.resource_configs[node.resource]
-        try:
-            schema = self.plugins.resource_schema(config.source, node.mode, node.type)
-        except MissingProvider:
+        if config.source not in self.plugins:
             return []
-        if schema is None:
-            hint = self.plugins.hint(resource.mode, resource.type)
-            return [unknown_type(resource, config.source, hint)]
+        repetition = _any_repetition(resource)
         diagnostics: Diagnostics = []
         for instance in self.values.instances_of(node.path):
-            keys, more = expand(self.evaluator, instance, resource, allow_unknown=True)
-            diagnostics += more
-            address = AbsResource(instance, node.mode, node.type, node.name)
-            repetition = _any_repetition(resource, keys)
-            config_value, more = self.decode(schema.block, resource.body, instance, repetition)
-            diagnostics += more
-            if not has_errors(more):
-                provider = self.plugins.unconfigured(config.source)
-                check = provider.validate_resource if node.mode == MANAGED else provider.validate_data
-                said = check(node.type, config_value.unmarked_deep())
-                diagnostics += [_placed(d, resource, config.source) for d in said]
-            self_value = unknown(self.plugins.decoder.type(schema.block))
+            diagnostics += expand(self.evaluator, instance, resource, allow_unknown=True)[1]
+            diagnostics += self.depends(resource.depends_on, instance)
+            diagnostics += self.configuration(resource, config, instance, repetition)
             for rule in resource.preconditions:
                 diagnostics += self.rule(rule, instance, repetition, None)
             for rule in resource.postconditions:
-                diagnostics += self.rule(rule, instance, repetition, self_value)
-            diagnostics += self.provisioners(resource, instance, repetition, self_value)
-            diagnostics += self.ignored(resource, schema.block)
-            self._stand_in(address, resource, self_value)
+                diagnostics += self.rule(rule, instance, repetition, resource)
+            diagnostics += self.provisioners(resource, instance, repetition)
         return diagnostics
 
-    def _stand_in(self, address: AbsResource, resource: Resource, value: Value) -> None:
-        """The resource as expressions see it before anything is known."""
-        if resource.repeats:
-            self.values.keys[address] = Keys("unknown", (None,))
-            return
-        self.values.keys[address] = Keys("single")
-        self.values.set_object(address.instance(None), value)
+    def configuration(
+        self, resource: Resource, config: ProviderConfig, instance: ModuleInstance, repetition: Repetition | None
+    ) -> Diagnostics:
+        """What schema and provider say of a resource's own arguments."""
+        schema = self.plugins.resource_schema(config.source, resource.mode, resource.type)
+        if schema is None:
+            return [unknown_type(self.plugins, resource, config.source)]
+        value, diagnostics = self.decode(schema.block, resource.body, instance, repetition)
+        if has_errors(diagnostics):
+            return diagnostics
+        ignored = self.ignored(resource, schema.block)
+        provider = self.plugins.unconfigured(config.source)
+        check = provider.validate_resource if resource.mode == MANAGED else provider.validate_data
+        said = check(resource.type, value.unmarked_deep())
+        return [*diagnostics, *ignored, *(_placed(d, resource, config.source) for d in said)]
 
-    def provisioners(self, resource: Resource, instance, repetition, self_value: Value) -> Diagnostics:  # type: ignore[no-untyped-def]
+    def rule(
+        self, rule: CheckRule, instance: ModuleInstance, repetition: Repetition | None, self_of: Resource | None
+    ) -> Diagnostics:
+        """Evaluates a condition and its message only for the mistakes in them."""
+        diagnostics: Diagnostics = []
+        for expression in (rule.condition, rule.error_message):
+            if expression is not None:
+                scope, said = self.evaluator.checked(references(expression), instance, repetition, self_of)
+                diagnostics += [*said, *evaluate(expression, scope)[1]]
+        return diagnostics
+
+    def provisioners(self, resource: Resource, instance: ModuleInstance, repetition: Repetition | None) -> Diagnostics:
         diagnostics: Diagnostics = []
         for provisioner in resource.provisioners:
             schema = SCHEMAS.get(provisioner.type)
             if schema is None:
-                diagnostics.append(
-                    error(
-                        "Missing required provisioner plugin",
-                        f"This configuration requires provisioner plugin \"{provisioner.type}\", which isn't available. If you're intending to "
-                        "use an external provisioner plugin, you must install it manually into one of the plugin search directories before "
-                        "running Terraform.",
-                    )
-                )
-                continue
-            diagnostics += self.decode(schema, provisioner.body, instance, repetition, self_value)[1]
-            connection = provisioner.connection
-            if connection is not None:
-                diagnostics += self.decode(CONNECTION, connection.body, instance, repetition, self_value)[1]
-        if resource.connection is not None and resource.provisioners:
-            diagnostics += self.decode(CONNECTION, resource.connection.body, instance, repetition, self_value)[1]
+                diagnostics.append(missing_provisioner(provisioner.type))
+                return diagnostics
+            value, more = self.decode(schema, provisioner.body, instance, repetition, self_of=resource)
+            diagnostics += more
+            if not has_errors(more):
+                diagnostics += _PROVISIONER_RULES[provisioner.type](value)
+            for connection in (provisioner.connection, resource.connection):
+                if connection is not None:
+                    diagnostics += self.decode(CONNECTION, connection.body, instance, repetition, self_of=resource)[1]
+                    break
+            if has_errors(diagnostics):
+                return diagnostics
         return diagnostics
 
-    def ignored(self, resource: Resource, block) -> Diagnostics:  # type: ignore[no-untyped-def]
+    def ignored(self, resource: Resource, block: Block) -> Diagnostics:
         """Names in `ignore_changes` must be there, and be arguments."""
         diagnostics: Diagnostics = []
-        for reference in resource.ignore_changes:
-            name = reference.root
-            if name not in block.attributes and name not in block.blocks:
-                from terrarium.base.suggest import nearest
-
-                near = nearest(name, [*block.attributes, *block.blocks])
-                hint = f' Did you mean "{near}"?' if near else ""
-                diagnostics.append(
-                    error(
-                        "Unsupported attribute",
-                        f'This object has no argument, nested block, or exported attribute named "{name}".{hint}',
-                        reference.range,
-                    )
-                )
+        for written in resource.ignore_changes:
+            first = nodes.Attr(written.root, written.start, written.root_end)
+            diagnostics += block_steps(block, written, (first, *written.steps))
+            attribute = block.attributes.get(written.root)
+            if has_errors(diagnostics) or attribute is None or attribute.optional or not attribute.computed:
                 continue
-            attribute = block.attributes.get(name)
-            if attribute is not None and attribute.computed and not attribute.optional:
-                from terrarium.base.diagnostics import warning
-
-                diagnostics.append(
-                    warning(
-                        "Redundant ignore_changes element",
-                        "Adding an attribute name to ignore_changes tells Terraform to ignore future changes to the argument in configuration "
-                        "after the object has been created, retaining the value originally configured.\n\nThe attribute "
-                        f"{name} is decided by the provider alone and therefore there can be no configured value to compare with. Including "
-                        "this attribute in ignore_changes has no effect. Remove the attribute from ignore_changes to quiet this warning.",
-                        resource.range,
-                    )
+            diagnostics.append(
+                warning(
+                    "Redundant ignore_changes element",
+                    "Adding an attribute name to ignore_changes tells Terraform to ignore future changes to the argument in configuration "
+                    "after the object has been created, retaining the value originally configured.\n\nThe attribute "
+                    f"{written.root} is decided by the provider alone and therefore there can be no configured value to compare with. Including "
+                    "this attribute in ignore_changes has no effect. Remove the attribute from ignore_changes to quiet this warning.",
+                    resource.type_range,
                 )
+            )
         return diagnostics
 
 
-def _any_repetition(resource: Resource, keys: Keys) -> Repetition | None:
+def _rule_references(rule: CheckRule) -> list[nodes.Traversal]:
+    found = list(references(rule.condition))
+    return found + list(references(rule.error_message)) if rule.error_message is not None else found
+
+
+def _condition_problems(rule: CheckRule, value: Value, scope: Scope, what: str) -> Diagnostics:
+    """What is wrong with the value of a condition, but for its being false."""
+    if not value.is_known:
+        return []
+    try:
+        if value.data is not NULL:
+            convert(value, BOOL)
+            return []
+        detail = "Validation condition expression must return either true or false, not null."
+    except ConversionError as problem:
+        detail = f"Invalid validation condition result value: {problem}."
+    at = rule.condition.range
+    return [Diagnostic(Severity.ERROR, f"Invalid {what} result", detail, at, values=explain(rule.condition, scope))]
+
+
+def _message_problems(rule: CheckRule, scope: Scope) -> Diagnostics:
+    """What is wrong with an error message which may not be needed at all."""
+    written = rule.error_message
+    if written is None:
+        return []
+    value, diagnostics = evaluate(written, scope)
+    if has_errors(diagnostics):
+        return list(diagnostics)
+
+    def refuse(detail: str, summary: str = "Invalid error message", severity: Severity = Severity.ERROR) -> Diagnostics:
+        return [*diagnostics, Diagnostic(severity, summary, detail, written.range, values=explain(written, scope))]
+
+    try:
+        value = convert(value, STRING)
+    except ConversionError as problem:
+        return refuse(f"Unsuitable value for error message: {problem}.")
+    if value.is_known and value.data is NULL:
+        return refuse("Unsuitable value for error message: must not be null.")
+    return list(diagnostics)
+
+
+def _any_repetition(resource: Resource) -> Repetition | None:
     """`each` and `count` of no instance in particular."""
     if resource.count is not None:
-        from terrarium.language.types import NUMBER
-
         return Repetition(count=unknown(NUMBER))
     if resource.for_each is not None:
-        return Repetition(each_key=unknown(STRING), each_value=unknown())
+        return Repetition(each_key=unknown(STRING), each_value=DYNAMIC_UNKNOWN)
     return None
+
+
+def missing_provisioner(type: str) -> Diagnostic:
+    return error(
+        "Missing required provisioner plugin",
+        f"This configuration requires provisioner plugin \"{type}\", which isn't available. If you're intending to use an "
+        "external provisioner plugin, you must install it manually into one of the plugin search directories before running "
+        "Terraform.",
+    )
+
+
+def unknown_type(plugins: Plugins, resource: Resource, source: str) -> Diagnostic:
+    """A type that the provider doesn't have, with the nearest one that it has."""
+    schema = plugins.schema(source)
+    shown = display_source(source)
+    hint = plugins.hint(resource.mode, resource.type)
+    kind, summary, suggested = "resource type", "Invalid resource type", ""
+    if resource.mode == MANAGED:
+        suggested = suggestion(resource.type, schema.resources)
+        if resource.type in schema.data_sources:
+            suggested = (
+                f'\n\nDid you intend to use the data source "{resource.type}"? If so, declare this using a "data" block '
+                'instead of a "resource" block.'
+            )
+    elif resource.mode == DATA:
+        kind, summary = "data source", "Invalid data source"
+        suggested = suggestion(resource.type, schema.data_sources)
+        if resource.type in schema.resources:
+            suggested = (
+                f'\n\nDid you intend to use the managed resource type "{resource.type}"? If so, declare this using a '
+                '"resource" block instead of a "data" block.'
+            )
+    else:
+        kind, summary = "ephemeral resource", "Invalid ephemeral resource"
+    detail = f'The provider {shown} does not support {kind} "{resource.type}".{suggested}'
+    return error(summary, f"{detail} {hint}" if hint else detail, resource.type_range)
+
+
+def _only(summary: str, problem: str) -> Diagnostics:
+    return [error(summary, problem)]
+
+
+def _remote_exec(value: Value) -> Diagnostics:
+    given = [name for name in ("inline", "script", "scripts") if value.data[name].data is not NULL]
+    if len(given) == 1:
+        return []
+    return _only(
+        "Invalid remote-exec provisioner configuration", 'Only one of "inline", "script", or "scripts" must be set'
+    )
+
+
+def _file(value: Value) -> Diagnostics:
+    given = [name for name in ("source", "content") if value.data[name].data is not NULL]
+    if len(given) == 1:
+        return []
+    problem = 'Cannot set both "source" and "content"' if given else 'Must provide one of "source" or "content"'
+    return _only("Invalid file provisioner configuration", problem)
+
+
+_PROVISIONER_RULES: dict[str, Callable[[Value], Diagnostics]] = {
+    "local-exec": lambda value: [],
+    "remote-exec": _remote_exec,
+    "file": _file,
+}
 
 
 def _placed(diagnostic: Diagnostic, resource: Resource, source: str) -> Diagnostic:
@@ -285,24 +535,14 @@ def validate(session: Session) -> Diagnostics:
     diagnostics += provider_problems(session, builder)
     if has_errors(diagnostics):
         return diagnostics
-    check = ReferenceCheck(session.root, session.plugins, session.functions)
-    diagnostics += check.run()
-    if has_errors(diagnostics):
-        # With names that mean nothing values would only repeat the complaint; those of other blocks are still checked.
-        bad = check.broken
-    else:
-        bad = set()
-    cycles = cycle_errors(graph)
+    cycles = cycle_problems(session.root, graph)
     if cycles:
         return [*diagnostics, *cycles]
     walk = ValidateWalk(session)
     walk.resource_configs = builder.providers
     skipped: set[Node] = set()
     for node in graph.order():
-        if node in bad or graph.after[node] & skipped:
-            skipped.add(node)
-            continue
-        if not walk.visit(node):
+        if graph.after[node] & skipped or not walk.visit(node):
             skipped.add(node)
     if not has_errors(walk.diagnostics):
         walk.say(import_problems(walk))
@@ -324,6 +564,28 @@ def _provider_function(diagnostic: Diagnostic) -> Diagnostic:
         detail=f'There is no function named "provider::{provider}::{function}". Ensure that provider name "{provider}" is declared in this '
         f'module\'s required_providers block, and that this provider offers a function named "{function}".',
     )
+
+
+def cycle_problems(root: ModuleNode, graph: Graph[Node]) -> Diagnostics:
+    """The cycles of the graph. A variable is in one by its value or by its validation; Terraform names which."""
+
+    def shown(node: Node, group: set[Node]) -> str:
+        module = root.find(node.path)
+        if node.kind == "var" and module is not None and module.module.variables[node.name].validations:
+            passed = module.call.body.attributes.get(node.name) if module.call is not None else None
+            if (
+                passed is None
+                or module.parent is None
+                or not group & waits_for(module.parent, references(passed.expression))
+            ):
+                return str(node).replace("(expand)", "(validation)")
+        return str(node)
+
+    return [
+        error("Cycle: " + ", ".join(shown(node, set(group)) for node in group))
+        for group in graph.cycles()
+        if len(group) > 1
+    ]
 
 
 def _sources(session: Session) -> list[str]:
