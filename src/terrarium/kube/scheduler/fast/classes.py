@@ -69,8 +69,8 @@ class PodClass:
         """What filters that look at the node alone said."""
         self._rooms: list[RoomFilter] = []
         self._domain_filters: list[DomainFilter] = []
-        self._order: list[tuple[str, str]] = []
-        """The plugins that score, in their order, and how."""
+        self._order: list[str] = []
+        """The plugins that score, in their order."""
         self._room_scores: dict[str, Score] = {}
         self._domain_scores: dict[str, DomainScore] = {}
         self._raw: dict[str, Vector] = {}

@@ -47,15 +47,20 @@ class Detail:
         return self._feasible
 
     def feasible(self) -> list[str]:
-        return [self.names[row] for row in self.rows]
+        return [self.names[row] for row in self.rows.tolist()]
 
     def totals(self) -> list[int]:
         return [] if self.total is None else [int(t) for t in self.total[self.rows]]
 
+    def no_worse(self) -> Vector:
+        assert self.total is not None
+        found: Vector = self.total == self.total.max(initial=0)
+        return found
+
     def best(self) -> list[str]:
         if self.total is None:
             return self.feasible()
-        return [self.names[row] for row in np.flatnonzero(self.total == self.total.max())]
+        return [self.names[row] for row in np.flatnonzero(self.no_worse()).tolist()]
 
     def rejected(self) -> dict[str, Rejection]:
         rows = np.flatnonzero(self.no)
@@ -94,6 +99,28 @@ class Later(Sequence[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._made)
+
+
+class Names(Sequence[str]):
+    """The names of some rows."""
+
+    __slots__ = ("_names", "_rows")
+
+    def __init__(self, names: Sequence[str], rows: Vector) -> None:
+        self._names = names
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return [self._names[row] for row in self._rows[at].tolist()]
+        return self._names[int(self._rows[at])]
 
 
 class LaterMapping(Mapping[str, T]):
