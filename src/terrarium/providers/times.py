@@ -319,6 +319,12 @@ _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10
 _GO_DURATION = re.compile(r"([0-9]*\.?[0-9]*)(ns|us|µs|μs|ms|s|m|h)")
 
 
+def _ratio(nanos: int, unit: int) -> float:
+    """As Go's `Duration.Hours` and its sisters do it: the whole part and the rest each as a float."""
+    whole, rest = divmod(abs(nanos), unit)
+    return (1 if nanos >= 0 else -1) * (float(whole) + float(rest) / unit)
+
+
 def _duration_parse(arguments: Sequence[Value]) -> Value:
     text = str(arguments[0].data)
     body = text.lstrip("+-") if text[:1] in "+-" else text
@@ -333,9 +339,9 @@ def _duration_parse(arguments: Sequence[Value]) -> Value:
     return _object(
         "duration_parse",
         {
-            "hours": nanos / (3600 * 10**9),
-            "minutes": nanos / (60 * 10**9),
-            "seconds": nanos / 10**9,
+            "hours": _ratio(nanos, 3600 * 10**9),
+            "minutes": _ratio(nanos, 60 * 10**9),
+            "seconds": _ratio(nanos, 10**9),
             "milliseconds": sign * (abs(nanos) // 10**6),
             "microseconds": sign * (abs(nanos) // 10**3),
             "nanoseconds": nanos,

@@ -296,6 +296,8 @@ class _Certificate(Resource):
             early, whole = plan.members["early_renewal_hours"].data, plan.members["validity_period_hours"].data
             plan.set("ready_for_renewal", isinstance(early, int) and isinstance(whole, int) and early >= whole)
             return
+        if plan.config["max_path_length"].is_null and plan.prior["max_path_length"].is_null:
+            plan.replace[:] = [path for path in plan.replace if path != ("max_path_length",)]
         end, early = plan.prior["validity_end_time"].data, plan.members["early_renewal_hours"]
         if isinstance(end, str) and early.is_known and not early.is_null:
             due = parse_rfc3339(end) - timedelta(hours=int(early.data))

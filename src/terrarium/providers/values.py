@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from terrarium.base.clock import rfc3339
 from terrarium.engine.provider import Block, Nesting
+from terrarium.language.numbers import Real
 from terrarium.language.types import BOOL, NUMBER, STRING, Dynamic, List, Map, Object, Set, Tuple, Type
 from terrarium.language.values import (
     NULL,
@@ -132,6 +133,8 @@ def _primitive(type: Type, data: Any) -> Value:
     assert type == NUMBER
     if isinstance(data, str):
         return number(Fraction(data))
+    if isinstance(data, float) and not data.is_integer():
+        return number(Real.of(Fraction(data), 53))
     return number(data)
 
 
