@@ -32,6 +32,26 @@ _SUMMARY = {
 _UNKNOWN_ASSERT = "The condition could not be evaluated at this time, a result will be known when this plan is applied."
 
 
+class Origin(str):
+    """`extra` of what a condition says: equal to "check", and it knows the object that the condition belongs to."""
+
+    __slots__ = ("address", "config", "kind")
+    kind: str
+    config: str
+    address: str
+
+    @classmethod
+    def of(cls, kind: str, config: str, address: str) -> Origin:
+        origin = cls("check")
+        origin.kind, origin.config, origin.address = kind, config, address
+        return origin
+
+
+def originating(diagnostics: Sequence[Diagnostic], kind: str, config: str, address: str) -> Diagnostics:
+    """Diagnostics of conditions, with the object they come from. `kind` as in `Checks`."""
+    return [replace(d, extra=Origin.of(kind, config, address)) if d.extra == "check" else d for d in diagnostics]
+
+
 def _worst(statuses: Sequence[str]) -> str:
     for status in (ERROR, FAIL, UNKNOWN):
         if status in statuses:
@@ -121,6 +141,7 @@ def evaluate_in(
                 _UNKNOWN_ASSERT,
                 rule.condition.range,
                 values=explain(rule.condition, scope),
+                extra="check",
             )
             return UNKNOWN, "", [*diagnostics, later]
         return UNKNOWN, "", diagnostics

@@ -7,7 +7,7 @@ with the configuration. Values of a resource that repeats are built once, when a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,11 @@ class Evaluator:
         working_folder: Path | None = None,
         applying: bool = False,
         plugins: Plugins | None = None,
+        known: Callable[[Reference], Value | None] = lambda reference: None,
     ) -> None:
         self.root = root
         self.plugins = plugins
+        self._known = known
         self.values = values
         self.functions = functions
         self.applying = applying
@@ -230,7 +232,7 @@ class Evaluator:
 
     def extra(self, reference: Reference) -> Value | None:
         """Objects that only some operations know (`run` in tests)."""
-        return None
+        return self._known(reference)
 
     def _paths(self, module: ModuleInstance) -> dict[str, Value]:
         node = self.root.find(path_of(module))

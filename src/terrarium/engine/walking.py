@@ -21,7 +21,7 @@ from terrarium.engine.addresses import (
     path_of,
     path_text,
 )
-from terrarium.engine.checks import Checks, evaluate_in, evaluate_rule
+from terrarium.engine.checks import Checks, evaluate_in, evaluate_rule, originating
 from terrarium.engine.config_graph import Node, provider_block_names
 from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Variable
 from terrarium.engine.evaluation import SINGLE, Evaluator, Keys, Repetition, Values
@@ -30,6 +30,7 @@ from terrarium.engine.expansion import UNKNOWN_KEYS, expand
 from terrarium.engine.objchange import all_null
 from terrarium.engine.plugins import MissingProvider, Plugins
 from terrarium.engine.provider import Provider
+from terrarium.engine.references import Reference
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert, format_path
 from terrarium.language.scope import Scope
@@ -54,6 +55,14 @@ class Session:
     events: Events = field(default_factory=Events)
     functions: Mapping[str, Any] = field(default_factory=dict)
     stopped: Callable[[], bool] = lambda: False
+    values: Values | None = None
+    """Where the walk puts what it finds out, for whoever wants to look at it afterwards."""
+    mock: Callable[[ProviderConfig], Provider | None] = lambda config: None
+    """What stands in the place of a configured provider, if anything (tests)."""
+    stand_in: Callable[[Instance, Provider], Provider] = lambda address, provider: provider
+    """The provider that one object is really asked of (overrides of tests)."""
+    known: Callable[[Reference], Value | None] = lambda reference: None
+    """Objects that only this operation knows (`run` in tests)."""
 
 
 _SENSITIVE_OUTPUT = (
@@ -74,7 +83,7 @@ class Walk:
         self.session = session
         self.root = session.root
         self.plugins = session.plugins
-        self.values = values or Values()
+        self.values = values or session.values or Values()
         self.evaluator = Evaluator(
             session.root,
             self.values,
@@ -83,6 +92,7 @@ class Walk:
             session.working_folder,
             self.applying,
             session.plugins,
+            session.known,
         )
         self.checks = Checks()
         self.diagnostics: Diagnostics = []
@@ -176,7 +186,8 @@ class Walk:
             status, message, more = evaluate_in(scope, rule, "validation")
             self.checks.report("var", config, address, ("validation", index), status, message)
             subject = written.range if written is not None else variable.range
-            diagnostics += [self.validation_failed(d, subject, rule) if d.extra == "check" else d for d in more]
+            more = [self.validation_failed(d, subject, rule) if d.extra == "check" else d for d in more]
+            diagnostics += originating(more, "var", config, address)
         return diagnostics
 
     def validation_failed(self, diagnostic: Diagnostic, subject: Range, rule: CheckRule) -> Diagnostic:
@@ -219,7 +230,7 @@ class Walk:
         for index, rule in enumerate(output.preconditions):
             status, message, more = evaluate_rule(self.evaluator, instance, rule, "output precondition")
             self.checks.report("output_value", config, address, ("precondition", index), status, message)
-            diagnostics += more
+            diagnostics += originating(more, "output_value", config, address)
         if has_errors(diagnostics):
             return diagnostics
         if output.expression is None:
@@ -273,6 +284,9 @@ class Walk:
         return value, body, diagnostics
 
     def configured(self, config: ProviderConfig) -> tuple[Provider, Diagnostics]:
+        mocked = self.session.mock(config)
+        if mocked is not None:
+            return mocked, []
         value, body, diagnostics = self.provider_value(config)
         provider = self.plugins.create(config.source)
         if has_errors(diagnostics):
@@ -309,7 +323,7 @@ class Walk:
     def body_references(self, schema: Any, body: nodes.Body) -> list[Any]:
         from terrarium.engine.decode import schema_references
         from terrarium.engine.loading_resource import body_references
-        from terrarium.engine.references import Reference, parse
+        from terrarium.engine.references import parse
 
         if body.source.filename.endswith(".json"):
             found = schema_references(schema, body, self.plugins.decoder)
@@ -338,7 +352,7 @@ class Walk:
                     self.evaluator, instance, rule, "assert", severity=Severity.WARNING
                 )
                 self.checks.report("check", config, address, ("assert", index), status, message)
-                diagnostics += more
+                diagnostics += originating(more, "check", config, address)
         return diagnostics
 
 
