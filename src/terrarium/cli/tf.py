@@ -49,6 +49,8 @@ COMMANDS: dict[str, tuple[str, str, bool, str]] = {
     "version": ("tf_tools", "version", False, "Show the current Terraform version"),
     "workspace": ("tf_workspace", "workspace", False, "Workspace management"),
 }
+# The commands which set their messages apart as Terraform's newer ones do.
+VIEWS = frozenset({"apply", "destroy", "init", "modules", "output", "plan", "refresh", "show", "test", "validate"})
 HIDDEN: dict[str, tuple[str, str]] = {"env": ("tf_workspace", "workspace"), "push": ("tf_tools", "push")}
 
 
@@ -158,6 +160,7 @@ def main(args: list[str]) -> int:
         return 1
     world = World(os.environ)
     world.original_folder = original
+    world.ui = name not in VIEWS
     if "-no-color" in rest:
         world.colour = False
     try:

@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from terrarium.engine.plugins import Plugins
     from terrarium.engine.state import State
     from terrarium.engine.state_store import LocalStore
+    from terrarium.language.render import Renderer
 
 WIDTH = 78
+
+
+def columns(stream: TextIO) -> int:
+    """How wide a stream is: the terminal's columns, or what Terraform takes for anything else."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else WIDTH
+    except (OSError, ValueError):
+        return WIDTH
 
 
 @dataclass(slots=True)
@@ -50,7 +59,10 @@ class World:
         self.clock = Clock()
         self.ids = Ids()
         self.sources: dict[str, Source] = {}
-        self.width = WIDTH
+        self.width = columns(self.streams.out) or WIDTH
+        self.message_width = columns(self.streams.err)
+        self.ui = False
+        """Whether messages are set apart as Terraform's older commands do it (see `render_all`)."""
         self.early: list[Diagnostic] = []
         """Warnings about flags, told together with those of the operation."""
         self.original_folder = Path.cwd()
@@ -112,11 +124,14 @@ class World:
             checks = [d for d in warnings if d.extra == "check"]
             others = consolidated([d for d in warnings if d.extra != "check"])
             for one in in_order([*checks, *others]):
-                self.streams.print(renderer.render_all([one], colour=self.colour, width=self.width))
+                self.streams.print(self.rendered(renderer, [one]))
         if errors:
             self.streams.out.flush()
-            self.streams.err.write(renderer.render_all(errors, colour=self.colour, width=self.width))
+            self.streams.err.write(self.rendered(renderer, errors))
             self.streams.err.flush()
+
+    def rendered(self, renderer: Renderer, diagnostics: Sequence[Diagnostic]) -> str:
+        return renderer.render_all(diagnostics, colour=self.colour, width=self.message_width, ui=self.ui)
 
     def fail(self, diagnostics: Sequence[Diagnostic] | Diagnostic, code: int = 1) -> int:
         self.say([diagnostics] if isinstance(diagnostics, Diagnostic) else diagnostics)

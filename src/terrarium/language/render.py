@@ -240,11 +240,20 @@ class Renderer:
         head = f"\n{severity}: {value['summary']}\n\n"
         return head + _place(value, False) + _paragraphs(value["detail"], width - 1)
 
-    def render_all(self, diagnostics: Iterable[Diagnostic], *, colour: bool, width: int = DEFAULT_WIDTH) -> str:
-        """All messages as a command prints them: in order, warnings of a kind gathered, each followed by a newline."""
+    def render_all(
+        self, diagnostics: Iterable[Diagnostic], *, colour: bool, width: int = DEFAULT_WIDTH, ui: bool = True
+    ) -> str:
+        """All messages as a command prints them: in order, warnings of a kind gathered.
+
+        With `ui` as the older commands of Terraform do (`fmt`, `console`, `state` …): in the colour of the severity, a
+        newline after each. Without, as the newer ones do (`validate`, `plan`, `apply` …).
+        """
         out: list[str] = []
         for diagnostic in consolidated(in_order(diagnostics)):
             text = self.render(diagnostic, colour=colour, width=width)
+            if not ui:
+                out.append(text if colour else paint(text, False))
+                continue
             if colour:
                 text = f"[{'red' if diagnostic.severity is Severity.ERROR else 'yellow'}]{text}[reset]"
             # Terraform looks for its markup in all that it prints, also in what the user wrote.
