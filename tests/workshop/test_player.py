@@ -226,6 +226,41 @@ def test_a_failed_chapter_stops_only_those_that_need_it(lab: Lab) -> None:
     ]
 
 
+def first(lab: Lab) -> None:
+    lab.run("echo first", says("first"))
+    lab.run("while [ ! -e ../beside ]; do sleep 0.02; done", says(""))  # only ends when the other goes on meanwhile
+    lab.result("first").set_result("what came out")
+
+
+def second(lab: Lab) -> None:
+    lab.enter("one")
+    lab.run("touch ../beside", exits(0))
+    assert lab.result("first").result() == "what came out"
+    lab.run("echo second", says("second"))
+
+
+def test_a_chapter_is_played_beside_others_and_printed_whole(lab: Lab, out: io.StringIO) -> None:
+    lab.enter("one", "elsewhere")
+    chapters = [
+        Chapter("first", "", first),
+        Chapter("first-real", "", second, needs=("first",), beside=True),
+        Chapter("between", "", nothing),
+        Chapter("end", "", nothing, ends=True),
+        Chapter("lacking", "", nothing, clients=("kubectl",)),
+    ]
+    accounts = play(lab, chapters)
+    assert [(a.name, a.outcome, a.held) for a in accounts] == [
+        ("first", "played", 2),
+        ("first-real", "played", 2),
+        ("between", "played", 1),
+        ("end", "played", 1),
+        ("lacking", "left out", 0),
+    ]
+    titles = [line.split()[1] for line in out.getvalue().splitlines() if line.startswith("── ")]
+    assert titles == ["first", "between", "first-real", "end"]
+    assert out.getvalue().count("echo second") == 1
+
+
 def test_the_account_as_json(lab: Lab) -> None:
     answer = json.loads(as_json(play(lab, list(STORY.values())), NO_CLIENTS, 1.234))
     assert (answer["ok"], answer["seconds"]) == (False, 1.23)

@@ -13,16 +13,25 @@ FARGATE_NODE = r"^fargate-ip-10-10-\d+-\d+\.ap-northeast-2\.compute\.internal$"
 
 def ec2(lab: Lab) -> None:
     lab.enter("ec2", "ec2-own")
-    lab.facts["ec2"] = _ec2_life(lab, "terrarium tf")
+    outcome = lab.result("ec2")
+    try:
+        outcome.set_result(_ec2_life(lab, "terrarium tf"))
+    finally:
+        if not outcome.done():
+            outcome.set_result({})
 
 
 def ec2_real(lab: Lab) -> None:
     lab.enter("ec2", "ec2-real")
-    own, real = lab.facts["ec2"], _ec2_life(lab, "terraform")
-    same = [k for k in own if own[k] != real.get(k)]
+    outcome = lab.result("ec2")
+    real = _ec2_life(lab, "terraform")
+    own = outcome.result()
+    other = [k for k in real if own.get(k) != real[k]]
     lab.run(
         "true",
-        is_true(not same, "both programs came to the same outcome", _differences(real, same), _differences(own, same)),
+        is_true(
+            not other, "both programs came to the same outcome", _differences(real, other), _differences(own, other)
+        ),
     )
 
 
@@ -155,7 +164,7 @@ def fargate(lab: Lab) -> None:
         matches(r"Apply complete! Resources: \d+ added, 0 changed, 0 destroyed\."),
         show=r"module.eks.*complete|Apply complete|configure_kubectl",
     )
-    lab.facts["fargate"] = True
+    lab.applied.add("fargate")
     lab.run("terrarium tf plan -detailed-exitcode", exits(0), says("No changes."), show="No changes")
     lab.run(
         "terrarium tf state list",
@@ -302,7 +311,7 @@ def scheduling(lab: Lab) -> None:
         matches(r"Apply complete! Resources: \d+ added"),
         show=r"node_group.*complete|Apply complete",
     )
-    lab.facts["scheduling"] = True
+    lab.applied.add("scheduling")
     lab.run("terrarium kubeconfig nodes -o nodes.kubeconfig", says("Wrote nodes.kubeconfig"))
     lab.use(KUBECONFIG=str(lab.here / "nodes.kubeconfig"))
     nodes = lab.run(
@@ -395,7 +404,7 @@ def scheduling(lab: Lab) -> None:
 def destroy(lab: Lab) -> None:
     lab.use(KUBECONFIG=str(lab.root / "home/.kube/config"))
     for name in ("scheduling", "fargate"):
-        if lab.facts.pop(name, False):
+        if name in lab.applied:
             lab.enter(name)
             lab.run(
                 "terrarium tf destroy -auto-approve",

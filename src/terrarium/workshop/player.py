@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,10 +130,11 @@ class Printer:
         return kept
 
     def tell(self, kept: Printer) -> None:
-        """Prints what another printer has kept."""
+        """Prints what another printer has kept, once."""
         assert isinstance(kept._out, io.StringIO)
         self._out.write(kept._out.getvalue())
         self._out.flush()
+        kept._out.truncate(0)
 
     def paint(self, text: str, *codes: int) -> str:
         return f"\033[{';'.join(map(str, codes))}m{text}\033[0m" if self.colour else text
@@ -198,8 +200,9 @@ class Lab:
         self.clients = clients
         self.printer = printer
         self.here = root
-        self.facts: dict[str, Any] = {}
-        """What one chapter leaves for the next ones: which folders are applied, what came out."""
+        self._results: dict[str, Future[Any]] = {}
+        self.applied: set[str] = set()
+        """Folders whose resources exist."""
         self.account = Account("setup")
         self._pause = pause
         self._environment = self._base_environment()
@@ -319,6 +322,10 @@ class Lab:
             raise Stopped(command)
         return seen
 
+    def result(self, chapter: str) -> Future[Any]:
+        """What came out of a chapter, for one that is played beside it."""
+        return self._results.setdefault(chapter, Future())
+
     def use(self, **variables: str) -> None:
         """Exports variables for the commands that follow."""
         for name, value in variables.items():
@@ -371,7 +378,7 @@ class Chapter:
     clients: tuple[str, ...] = ()
     """Real clients without which it can't be played."""
     beside: bool = False
-    """Whether it is played at a second terminal, while the chapters after it go on: it mostly waits."""
+    """Whether it is played at a second terminal, beside the chapter before it and those after it: it mostly waits."""
     ends: bool = False
     """Whether whatever is played beside must be over before it."""
 
@@ -392,32 +399,26 @@ def order(chapters: Mapping[str, Chapter], wanted: Sequence[str]) -> list[Chapte
 def play(lab: Lab, chapters: Sequence[Chapter]) -> list[Account]:
     """Plays chapters one after the other; a failed one does not stop those which do not need it."""
     accounts = {chapter.name: Account(chapter.name) for chapter in chapters}
-    beside: list[tuple[Lab, threading.Thread]] = []
+    beside: dict[str, tuple[Lab, threading.Thread]] = {}
     try:
-        for chapter in chapters:
+        for chapter, following in zip(chapters, [*chapters[1:], None], strict=True):
+            if chapter.name in beside:
+                continue
             account = accounts[chapter.name]
-            absent = [c for c in chapter.clients if lab.clients.lacks(c)]
-            missing = [n for n in chapter.needs if accounts[n].outcome not in GOOD]
-            if absent:
-                # Nobody's fault: it is named in the summary.
-                names = ", ".join(c.replace("_", " ") for c in absent)
-                account.outcome, account.note = "left out", f"there is no {names} on this machine"
-            elif missing:
-                account.outcome, account.note = "skipped", f"needs {', '.join(missing)}"
-            elif chapter.beside and not lab.patient:
-                other = lab.beside()
-                thread = threading.Thread(target=_play_one, args=(other, chapter, account), name=chapter.name)
-                thread.start()
-                beside.append((other, thread))
-                lab.note(
-                    f"Chapter {chapter.name} begins at a second terminal; what it shows is printed when it is over."
-                )
-            else:
-                if chapter.ends:
-                    _join(lab, beside)
-                _play_one(lab, chapter, account)
+            if not _may_play(chapter, account, accounts, lab.clients):
+                continue
+            if (
+                following is not None
+                and following.beside
+                and not lab.patient
+                and _may_play(following, accounts[following.name], accounts, lab.clients)
+            ):
+                beside[following.name] = _begin(lab, following, accounts[following.name])
+            if chapter.ends:
+                _join(lab, beside)
+            _play_one(lab, chapter, account)
     except BaseException:
-        for other, _ in beside:
+        for other, _ in beside.values():
             other.interrupt()
         raise
     finally:
@@ -425,12 +426,30 @@ def play(lab: Lab, chapters: Sequence[Chapter]) -> list[Account]:
     return list(accounts.values())
 
 
-def _join(lab: Lab, beside: list[tuple[Lab, threading.Thread]]) -> None:
-    while beside:
-        other, thread = beside[0]
+def _may_play(chapter: Chapter, account: Account, accounts: Mapping[str, Account], clients: Clients) -> bool:
+    absent = [c for c in chapter.clients if clients.lacks(c)]
+    missing = [n for n in chapter.needs if accounts[n].outcome not in GOOD]
+    if absent:
+        # Nobody's fault: it is named in the summary.
+        names = ", ".join(c.replace("_", " ") for c in absent)
+        account.outcome, account.note = "left out", f"there is no {names} on this machine"
+    elif missing:
+        account.outcome, account.note = "skipped", f"needs {', '.join(missing)}"
+    return not absent and not missing
+
+
+def _begin(lab: Lab, chapter: Chapter, account: Account) -> tuple[Lab, threading.Thread]:
+    other = lab.beside()
+    thread = threading.Thread(target=_play_one, args=(other, chapter, account), name=chapter.name)
+    lab.note(f"Chapter {chapter.name} begins at a second terminal; what it shows is printed when it is over.")
+    thread.start()
+    return other, thread
+
+
+def _join(lab: Lab, beside: Mapping[str, tuple[Lab, threading.Thread]]) -> None:
+    for other, thread in beside.values():
         thread.join()
         lab.printer.tell(other.printer)
-        beside.pop(0)
 
 
 def _play_one(lab: Lab, chapter: Chapter, account: Account) -> None:
