@@ -17,7 +17,7 @@ from terrarium.language.unknowns import length_open
 from terrarium.language.values import NOT_NULL, NULL, Unknown, Value
 
 _VERB = re.compile(r"%([0#\-+ ]*)([1-9][0-9]*)?(\.[0-9]*)?(?:\[([1-9][0-9]*)\])?([a-zA-Z])", re.ASCII)
-_PARTS = (r"[0#\-+ ]*", r"(?:[1-9][0-9]*)?", r"(?:\.[0-9]*)?", r"(?:\[(?:[1-9][0-9]*)?)?")
+_PARTS = (r"[0#\-+ ]*", r"(?:[1-9][0-9]*)?", r"(?:\.[0-9]*)?", r"(?:\[(?:[1-9][0-9]*\]?)?)?")
 _LONGEST = 1 << 24
 
 

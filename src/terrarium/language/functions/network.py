@@ -63,27 +63,33 @@ def parse(text: str) -> Network:
 
 def _host(values: Sequence[Value], _: Type) -> Value:
     number, network = big(values[1]), parse(values[0].data)
-    rest = network.bits - network.prefix
-    size = 1 << rest
-    given = number
+    most = (1 << (network.bits - network.prefix)) - 1
+    # go-cidr looks at the lowest 64 bits of the number, as a signed one.
+    checked = number & _ALL_BITS
+    checked -= (checked >> 63) << 64
     if number < 0:
-        number = -number - 1
-    if number >= size:
-        told = given if given >= 0 else size - 1 - number
-        raise FunctionError(f"prefix of {network.prefix} does not accommodate a host numbered {told}")
-    if given < 0:
-        number = size - 1 - number
-    # go-cidr takes an IPv4 address in IPv6 form for one of 32 bits here.
-    shift = 96 if network.bits == 128 and network.first >> 32 == 0xFFFF else 0
-    return Value(STRING, address(network.first | number << shift, network.bits))
+        checked = -number - 1
+        number = most - checked
+    if checked > most:
+        raise FunctionError(f"prefix of {network.prefix} does not accommodate a host numbered {number}")
+    # It takes an IPv4 address in IPv6 form for one of 32 bits here.
+    whole_number = network.first | number << (96 if _mapped(network) else 0)
+    if whole_number >> network.bits:
+        raise FunctionError(f"prefix of {network.prefix} does not accommodate a host numbered {number}")
+    return Value(STRING, address(whole_number, network.bits))
+
+
+def _mapped(network: Network) -> bool:
+    """Whether this is an IPv4 network written as one of IPv6."""
+    return network.bits == 128 and network.first >> 32 == 0xFFFF
 
 
 def _netmask(values: Sequence[Value], _: Type) -> Value:
     network = parse(values[0].data)
-    if network.bits != 32:
+    if network.bits != 32 and not _mapped(network):
         raise FunctionError(f"IPv6 addresses cannot have a netmask: {values[0].data}")
-    mask = (0xFFFFFFFF << (32 - network.prefix)) & 0xFFFFFFFF
-    return Value(STRING, address(mask, 32))
+    size = 1 << network.bits
+    return Value(STRING, address(size - (1 << (network.bits - network.prefix)), network.bits))
 
 
 def _subnet(values: Sequence[Value], _: Type) -> Value:
@@ -96,6 +102,8 @@ def _subnet(values: Sequence[Value], _: Type) -> Value:
     if abs(number) & _ALL_BITS > most:
         raise FunctionError(f"prefix extension of {new_bits} does not accommodate a subnet numbered {number}")
     if length < 0:
+        if number:
+            raise FunctionError(f"prefix of {network.prefix} cannot be extended by {new_bits}")
         return Value(STRING, "<nil>")
     first = abs(network.first | number << (network.bits - length)) & ((1 << network.bits) - 1)
     return Value(STRING, str(Network(first, length, network.bits)))

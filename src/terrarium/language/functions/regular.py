@@ -43,10 +43,8 @@ def compiled(pattern: str) -> Any:
     """The compiled pattern; BadPattern when it is none."""
     import re2
 
-    if (group := python_re.search(r"\(\?<(?![=!])", pattern)) is not None:
-        # Go 1.22 takes (?<name>…) for (?P<name>…), but only where it really begins a group.
-        pattern = _named_groups(pattern)
-        del group
+    if "\\C" in pattern or "(?<" in pattern:
+        pattern = _as_re2(pattern)
     options = re2.Options()
     options.log_errors = False
     try:
@@ -55,6 +53,10 @@ def compiled(pattern: str) -> Any:
         text = wrong.args[0] if wrong.args else ""
         text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         head, _, part = text.partition(": ")
+        if head.startswith("trailing"):
+            part = pattern = ""
+        if "repetition size" in head and part.endswith("}?"):
+            part = part[:-1]
         for start, words in _WORDS:
             if head.startswith(start):
                 return _raise(words, part if part else pattern)
@@ -65,11 +67,14 @@ def _raise(code: str, part: str) -> Any:
     raise BadPattern(code, part) from None
 
 
-def _named_groups(pattern: str) -> str:
+def _as_re2(pattern: str) -> str:
+    """The pattern in RE2's own spelling. Go takes `(?<name>…)` for `(?P<name>…)`, and has no `\\C`."""
     result, at, in_class = [], 0, False
     while at < len(pattern):
         char = pattern[at]
         if char == "\\":
+            if pattern.startswith("\\C", at) and not in_class:
+                _raise("invalid escape sequence", "\\C")
             result.append(pattern[at : at + 2])
             at += 2
             continue
@@ -77,7 +82,10 @@ def _named_groups(pattern: str) -> str:
             in_class = char != "]"
         elif char == "[":
             in_class = True
-        elif pattern.startswith("(?<", at) and pattern[at + 3 : at + 4] not in ("=", "!"):
+        elif pattern.startswith("(?<", at) and len(pattern) - at > 4:
+            name, closing, _ = pattern[at + 3 :].partition(">")
+            if not closing or not python_re.fullmatch(r"\w+", name):
+                _raise("invalid named capture", f"(?<{name}{closing}")
             result.append("(?P<")
             at += 3
             continue

@@ -47,74 +47,130 @@ class Moment:
         return f"{text}{local:%H:%M:%S}{self.zone(True) if self.offset else 'Z'}"
 
 
-_RFC3339 = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII
-)  # fmt: skip
-_PIECES: Sequence[tuple[str, str, str]] = (
-    ("year", r"\d{4}", ""), ("", "-", "-"), ("month", r"\d\d", ""), ("", "-", "-"), ("day of month", r"\d\d", ""),
-    ("", "T", "T"), ("hour", r"\d\d", ""), ("", ":", ":"), ("minute", r"\d\d", ""), ("", ":", ":"),
-    ("second", r"\d\d", ""), ("UTC offset", r"(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", ""),
-)  # fmt: skip
-
-
 class BadTime(Exception):
     """The text is no timestamp; `str()` says what stands where something else should."""
 
 
-def parse(text: str) -> Moment:
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        raise BadTime(f"not a valid RFC3339 timestamp{_why(text)}")
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    if not 1 <= int(month) <= 12:
-        raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(text[7:])} as month")
-    if int(hour) > 23:
-        raise BadTime("not a valid RFC3339 timestamp: hour must be between 0 and 23 inclusive")
-    if int(minute) > 59:
-        # Go's parser reports the rest of the text here, whose length is then taken for that of the minute.
-        raise BadTime("not a valid RFC3339 timestamp: minute must have exactly two digits")
-    if int(second) > 59:
-        raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(text[19:])} as second")
-    shift = -400 if int(year) < 400 else 2000 if int(year) > 9000 else 0
+class _Stop(Exception):
+    """Reading a timestamp stopped: at an element (its name, or the literal awaited) and the text shown for it."""
+
+    def __init__(self, element: str, shown: str) -> None:
+        super().__init__(element)
+        self.element = element
+        self.shown = shown
+
+
+# What a timestamp is made of: a literal, or an element with its form, least and greatest value. Go's reader takes an hour
+# of one digit.
+_PIECES: Sequence[tuple[str, str, int, int]] = (
+    ("year", r"\d{4}", 0, 9999), ("-", "-", 0, 0), ("month", r"\d\d", 1, 12), ("-", "-", 0, 0),
+    ("day of month", r"\d\d", 0, 99), ("T", "T", 0, 0), ("hour", r"\d\d?", 0, 23), (":", ":", 0, 0),
+    ("minute", r"\d\d", 0, 59), (":", ":", 0, 0), ("second", r"\d\d", 0, 59),
+)  # fmt: skip
+_FRACTION = re.compile(r"[.,](\d+)", re.ASCII)
+_ZONE = re.compile(r"([+-])(\d\d):(\d\d)", re.ASCII)
+
+
+def _read(text: str) -> Moment:
+    """A timestamp by the rules of Go's `time.Parse`. _Stop where it goes wrong."""
+    at = 0
+    found: dict[str, int] = {}
+    for name, form, least, most in _PIECES:
+        match = re.compile(form, re.ASCII).match(text, at)
+        if match is None:
+            raise _Stop(name, text[at:])
+        at = match.end()
+        if name.isalpha() and len(name) > 1 or " " in name:
+            found[name] = int(match[0])
+            if not least <= found[name] <= most:
+                raise _Stop(name, text[at:])
+    fraction = _FRACTION.match(text, at)
+    if fraction is not None:
+        at = fraction.end()
+    offset = 0
+    if text.startswith("Z", at):
+        at += 1
+    else:
+        zone = _ZONE.match(text, at)
+        if zone is None:
+            raise _Stop("UTC offset", text[at:])
+        at = zone.end()
+        hours, minutes = int(zone[2]), int(zone[3])
+        if hours > 24 or minutes > 60:
+            raise _Stop("UTC offset", text[at:])
+        offset = (hours * 60 + minutes) * (-1 if zone[1] == "-" else 1)
+    if at < len(text):
+        raise _Stop("timestamp segment", text[at:])
+    year = found["year"]
+    shift = -400 if year < 400 else 2000 if year > 9000 else 0
+    clock = found["hour"], found["minute"], found["second"]
     try:
-        local = datetime(int(year) - shift, int(month), int(day), int(hour), int(minute), int(second))
+        local = datetime(year - shift, found["month"], found["day of month"], *clock)
     except ValueError:
         raise BadTime("not a valid RFC3339 timestamp: day out of range") from None
-    offset = 0
-    if zone != "Z":
-        hours, minutes = int(zone[1:3]), int(zone[4:6])
-        if hours >= 24 or minutes >= 60:
-            raise BadTime(f"not a valid RFC3339 timestamp: cannot use {quote(zone)} as UTC offset")
-        offset = (hours * 60 + minutes) * (-1 if zone[0] == "-" else 1)
-    return Moment(local, int((fraction or "0")[:9].ljust(9, "0")), offset, shift)
+    return Moment(local, int((fraction[1] if fraction else "0")[:9].ljust(9, "0")), offset, shift)
 
 
-def _why(text: str) -> str:
-    at = 0
-    for name, pattern, literal in _PIECES:
-        match = re.compile(pattern, re.ASCII).match(text, at)
-        if match is not None:
-            at = match.end()
-            continue
-        rest = text[at:]
-        if literal == "T":
-            return ": missing required time introducer 'T'"
-        if literal:
-            if not rest:
-                return f': end of string where "{literal}" is expected'
-            return f': found {quote(rest)} where "{literal}" is expected'
-        if not rest:
-            return f": end of string before {name}"
-        if name == "hour" and re.match(r"\d:", rest):
-            return ": hour must have exactly two digits"
-        return f": cannot use {quote(rest)} as {name}"
-    return f": extra text: {quote(text[at:])}"
+def _said(stop: _Stop, exact: bool) -> str:
+    """The words for where reading stopped; with `exact` those of go-cty, which look closer at hours and minutes."""
+    element, shown = stop.element, stop.shown
+    if element == "T":
+        return "missing required time introducer 'T'"
+    if element in ("-", ":"):
+        if not shown:
+            return f'end of string where "{element}" is expected'
+        return f'found {quote(shown)} where "{element}" is expected'
+    if not shown:
+        return f"end of string before {element}"
+    if exact and element == "hour":
+        return (
+            "hour must be between 0 and 23 inclusive"
+            if ":" in shown
+            else f"cannot use {quote(shown)} as hour"
+            if len(shown) == 2
+            else "hour must have exactly two digits"
+        )
+    if exact and element == "minute" and len(shown.encode()) != 2:
+        return "minute must have exactly two digits"
+    return f"cannot use {quote(shown)} as {element}"
+
+
+def parse_loosely(text: str) -> Moment:
+    """A timestamp as `timecmp` takes it: an hour of one digit and a comma before the fraction will do."""
+    try:
+        return _read(text)
+    except _Stop as stop:
+        raise BadTime(f"not a valid RFC3339 timestamp: {_said(stop, False)}") from None
+
+
+def parse(text: str) -> Moment:
+    """A timestamp of RFC 3339."""
+    try:
+        moment = _read(text)
+        if text[12] == ":":
+            raise _Stop("hour", text[11])
+        if text[19] == ",":
+            raise _Stop("timestamp segment", ",")
+        if text[-1] != "Z" and (int(text[-5:-3]) > 23 or int(text[-2:]) > 59):
+            raise _Stop("UTC offset", text[-6:])
+    except _Stop as stop:
+        raise BadTime(f"not a valid RFC3339 timestamp: {_said(stop, True)}") from None
+    return moment
 
 
 _UNITS = {
     "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
 }  # fmt: skip
 _DURATION = re.compile(r"([0-9]*)(\.[0-9]*)?([^0-9.]*)", re.ASCII)
+
+
+def _go_quote(text: str) -> str:
+    """Go's `time` package quotes by bytes."""
+    return '"' + "".join(c if c.isascii() and c not in '"\\' and c.isprintable() else _bytes(c) for c in text) + '"'
+
+
+def _bytes(char: str) -> str:
+    return f"\\{char}" if char in '"\\' else "".join(f"\\x{byte:02x}" for byte in char.encode())
 
 
 def duration(text: str) -> int:
@@ -124,22 +180,22 @@ def duration(text: str) -> int:
         return 0
     total = Fraction(0)
     if not rest:
-        raise FunctionError(f"time: invalid duration {quote(text)}")
+        raise FunctionError(f"time: invalid duration {_go_quote(text)}")
     while rest:
         match = _DURATION.match(rest)
         assert match is not None
         whole, part, unit = match.group(1), match.group(2) or "", match.group(3)
         if not whole and part in ("", "."):
-            raise FunctionError(f"time: invalid duration {quote(text)}")
+            raise FunctionError(f"time: invalid duration {_go_quote(text)}")
         if not unit:
-            raise FunctionError(f"time: missing unit in duration {quote(text)}")
+            raise FunctionError(f"time: missing unit in duration {_go_quote(text)}")
         if unit not in _UNITS:
-            raise FunctionError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+            raise FunctionError(f"time: unknown unit {_go_quote(unit)} in duration {_go_quote(text)}")
         total += Fraction(f"{whole or 0}{part if part != '.' else ''}") * _UNITS[unit]
         rest = rest[match.end() :]
     nanoseconds = int(total)
     if nanoseconds >= 1 << 63:
-        raise FunctionError(f"time: invalid duration {quote(text)}")
+        raise FunctionError(f"time: invalid duration {_go_quote(text)}")
     return -nanoseconds if text[0] == "-" else nanoseconds
 
 
@@ -156,15 +212,15 @@ def _time_add(values: Sequence[Value], _: Type) -> Value:
         raise FunctionError("the resulting year is out of range") from None
 
 
-def _argument(values: Sequence[Value], index: int) -> Moment:
+def _argument(values: Sequence[Value], index: int, read: Callable[[str], Moment]) -> Moment:
     try:
-        return parse(values[index].data)
+        return read(values[index].data)
     except BadTime as wrong:
         raise ArgumentError(index, str(wrong)) from None
 
 
 def _time_compare(values: Sequence[Value], _: Type) -> Value:
-    a, b = _argument(values, 0).instant, _argument(values, 1).instant
+    a, b = _argument(values, 0, parse_loosely).instant, _argument(values, 1, parse_loosely).instant
     return Value(NUMBER, Whole((a > b) - (a < b)))
 
 
@@ -234,7 +290,7 @@ _TOKEN = re.compile(r"''|'(?:[^']|'')*'(?!')|'.*|([a-zA-Z])\1*|[^a-zA-Z']+", re.
 
 
 def _format_date(values: Sequence[Value], _: Type) -> Value:
-    moment = _argument(values, 1)
+    moment = _argument(values, 1, parse)
     parts: list[str] = []
     for match in _TOKEN.finditer(values[0].data):
         token, letter = match.group(0), match.group(1)

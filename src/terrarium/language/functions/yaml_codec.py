@@ -46,14 +46,16 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.A
 _TIME = re.compile(
     r"(\d{4})-(\d\d?)-(\d\d?)(?:([Tt ])(\d\d?):(\d\d?):(\d\d?)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)?)?", re.ASCII
 )
+_ESCAPED_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 _MOST_NODES: Final = 1_000_000
 
 
 class _Reader:
     """One pass over the events of a document."""
 
-    def __init__(self, events: Iterator[Any]) -> None:
+    def __init__(self, events: Iterator[Any], text: str) -> None:
         self.events = events
+        self.text = text
         self.anchors: dict[str, Value] = {}
         self.pending: list[str] = []
         self.nodes = 0
@@ -88,8 +90,9 @@ class _Reader:
         return self.anchors[event.anchor]
 
     def tag(self, event: Any, kind: str) -> None:
-        if event.tag and event.tag not in (_LONG + kind, "!"):
-            raise FunctionError(f"can't interpret {'mapping' if kind == 'map' else 'sequence'} as {event.tag}")
+        if event.tag and event.tag != _LONG + kind:
+            what = "mapping" if kind == "map" else "sequence"
+            raise FunctionError(f"{_place(event.start_mark)}can't interpret {what} as {event.tag}")
 
     def sequence(self, event: Any) -> Value:
         import yaml
@@ -110,16 +113,14 @@ class _Reader:
         for part in self.events:
             if isinstance(part, yaml.MappingEndEvent):
                 break
-            if isinstance(part, yaml.ScalarEvent) and (
-                (not part.tag and part.value == "<<") or part.tag == _LONG + "merge"
-            ):
+            if isinstance(part, yaml.ScalarEvent) and not part.tag and part.value == "<<":
                 self.merge(members)
                 continue
             if not isinstance(part, yaml.ScalarEvent):
-                raise FunctionError("only strings are allowed as mapping keys")
+                raise FunctionError(f"{_place(part.start_mark)}only strings are allowed as mapping keys")
             key = convert(self.scalar(part), STRING)
             if key.data is NULL:
-                raise FunctionError("mapping key cannot be null")
+                raise FunctionError(f"{_place(part.start_mark)}mapping key cannot be null")
             members[key.data] = self.node(next(self.events))
         return object_of(members)
 
@@ -130,16 +131,33 @@ class _Reader:
         members.update(value.data)
 
     def scalar(self, event: Any) -> Value:
+        if event.style == '"':
+            self.check_escapes(event)
+        try:
+            return self.resolved(event)
+        except FunctionError as wrong:
+            raise FunctionError(f"{_place(event.start_mark)}{wrong}") from None
+
+    def check_escapes(self, event: Any) -> None:
+        """libyaml has learned an escaped slash; Terraform's reader has not."""
+        if "/" not in event.value:
+            return
+        written = self.text[event.start_mark.index : event.end_mark.index]
+        found = _ESCAPED_SLASH.search(written)
+        if found is not None:
+            line = event.start_mark.line + written.count("\n", 0, found.end())
+            place = f"on line {line + 1}, column 1: " if line else ""
+            raise FunctionError(f"{place}found unknown escape character")
+
+    def resolved(self, event: Any) -> Value:
         tag: str = event.tag or ""
         text: str = nfc(event.value)
         kind = tag.removeprefix(_LONG) if tag.startswith(_LONG) else tag
-        if tag == "!":
-            kind = "str"
         if kind and kind not in _SCALAR_TAGS:
             raise FunctionError(f"unsupported tag {quote(tag)}")
         quoted = event.style in ("'", '"')
         if kind == "" and event.style in ("|", ">"):
-            return Value(STRING, text)
+            return Value(STRING, text or NULL)
         first = text[:1]
         if kind not in ("str", "binary") and (not text or first in "yYnNtTfFoO~+-.0123456789"):
             if quoted:
@@ -154,7 +172,8 @@ class _Reader:
                 if kind in ("", "timestamp") and (moment := _timestamp(text)) is not None:
                     return Value(STRING, moment)
                 if _INTEGER.fullmatch(text) or _FLOAT.fullmatch(text):
-                    kind = "float"
+                    kind = "int" if text.isalnum() and not text.isdecimal() and text[1] in "xo" else "float"
+                    tag = tag or _LONG + kind
         return self.tagged(kind, tag, text)
 
     def tagged(self, kind: str, tag: str, text: str) -> Value:
@@ -179,6 +198,8 @@ def _number(text: str) -> Any:
         try:
             found = int(plain, 0)
         except ValueError:
+            return None
+        if found.bit_length() > 64:
             return None
     return found
 
@@ -207,11 +228,11 @@ def _place(mark: Any) -> str:
 
 def _marked(wrong: Any) -> FunctionError:
     mark = getattr(wrong, "problem_mark", None) or getattr(wrong, "context_mark", None)
-    what = getattr(wrong, "problem", None) or str(wrong)
+    what = getattr(wrong, "problem", None) or getattr(wrong, "reason", None) or str(wrong)
     if mark is None:
         return FunctionError(what)
     if type(wrong).__name__ == "ScannerError" and mark.line:
-        return FunctionError(f"on line {mark.line + 1}, column {mark.column + 1}: {what}")
+        return FunctionError(f"on line {mark.line + 1}, column 1: {what}")
     return FunctionError(f"{_place(mark)}{what}")
 
 
@@ -223,7 +244,7 @@ def decode(text: str) -> Value:
     try:
         # The loader must see its input first: characters that YAML forbids are found then.
         events = yaml.parse(text, Loader=loader)
-        reader = _Reader(iter(events))
+        reader = _Reader(iter(events), text)
         next(reader.events)  # the stream's start
         event = next(reader.events)
         if isinstance(event, yaml.StreamEndEvent):
@@ -377,11 +398,11 @@ class _Writer:
 
     def literal(self, text: str) -> None:
         self.indicator("|", space=True)
-        if text[0] in " \n":
+        if text[0] == " " or text[0] in _BREAKS:
             self.indicator("2")
-        if text[-1] != "\n":
+        if text[-1] not in _BREAKS:
             self.indicator("-")
-        elif len(text) == 1 or text[-2] == "\n":
+        elif len(text) == 1 or text[-2] in _BREAKS:
             self.indicator("+")
         self.line_break()
         self.only_indicators = self.blank = True
@@ -396,7 +417,6 @@ class _Writer:
                 self.to_indent()
             self.put(char)
             self.only_indicators = at_start = False
-            self.blank = False
 
 
 def _escape(code: int) -> str:
