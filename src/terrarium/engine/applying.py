@@ -23,7 +23,7 @@ from terrarium.engine.addresses import (
     parse_provider_config,
 )
 from terrarium.engine.apply_graph import REPLACED, ApplyNode, build, named, resource_masks
-from terrarium.engine.checks import evaluate_rule
+from terrarium.engine.checks import evaluate_rule, originating
 from terrarium.engine.config_graph import Builder, Node, resource_node
 from terrarium.engine.configuration import Resource
 from terrarium.engine.evaluation import Keys, Repetition
@@ -139,7 +139,7 @@ class ApplyWalk(Walk):
                 self.evaluator, address.module, rule, what, self.keys.get(address), self_value
             )
             self.checks.report("resource", str(address.config), str(address), (what, index), status, message)
-            diagnostics += more
+            diagnostics += originating(more, "resource", str(address.config), str(address))
         return diagnostics
 
     # --- create, update, read ----------------------------------------------------------------------------------
@@ -149,7 +149,8 @@ class ApplyWalk(Walk):
         provider = self.providers.get(config)
         if provider is None:
             return None, None, [missing_provider(config.source)]
-        return provider, self.plugins.resource_schema(config.source, change.address.mode, change.address.type), []
+        schema = self.plugins.resource_schema(config.source, change.address.mode, change.address.type)
+        return self.session.stand_in(change.address, provider), schema, []
 
     def apply(self, address: Instance) -> Diagnostics:
         change = self.changes[address]

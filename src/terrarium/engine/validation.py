@@ -238,6 +238,8 @@ class ValidateWalk(Walk):
         config = ProviderConfig(node.path, node.type, node.name)
         if config.source not in self.plugins:
             return [missing_provider(config.source)]
+        if self.session.mock(config) is not None:
+            return []
         body = self.provider_body(config)
         if body is None or not (body.attributes or body.blocks):
             # What a provider without arguments needs may come from its environment: nothing to say.
