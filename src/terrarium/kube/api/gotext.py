@@ -58,6 +58,23 @@ def string_map(values: Mapping[str, str] | None) -> str:
     return "map[string]string{" + ", ".join(f"{quote(k)}:{quote(values[k])}" for k in sorted(values)) + "}"
 
 
+def value(held: Any) -> str:
+    """A decoded JSON value as `%#v` prints it."""
+    match held:
+        case None:
+            return "interface {}(nil)"
+        case bool():
+            return "true" if held else "false"
+        case str():
+            return quote(held)
+        case Mapping():
+            inner = ", ".join(f"{quote(k)}:{value(held[k])}" for k in sorted(held))
+            return f"map[string]interface {{}}{{{inner}}}"
+        case Sequence():
+            return f"[]interface {{}}{{{', '.join(value(item) for item in held)}}}"
+    return str(held)
+
+
 def label_selector(selector: Mapping[str, Any]) -> str:
     """A `metav1.LabelSelector` as `%#v` prints it."""
     expressions = selector.get("matchExpressions")
