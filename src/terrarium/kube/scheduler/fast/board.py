@@ -83,16 +83,14 @@ class Board:
         verdict = found.verdict()
         if verdict is None:
             return None
-        no, total, parts = verdict
+        no, total, parts, fitting = verdict
         nodes = len(columns.infos)
-        fitting = nodes - int(np.count_nonzero(no))
-        # The class goes on writing its vectors.
         if fitting == 1:
-            detail = Detail(columns.names, no.copy(), None, (), found.rejection)
+            # Nobody scores where there is no choice.
+            detail = Detail(columns.names, no, None, (), found.rejection)
             best = np.flatnonzero(no == 0)
         else:
-            copies = [(name, raw.astype(np.int32), normalised.astype(np.int8)) for name, raw, normalised in parts]
-            detail = Detail(columns.names, no.copy(), total.copy(), copies, found.rejection)
+            detail = Detail(columns.names, no, total, parts, found.rejection)
             best = np.flatnonzero(total == total.max())
         self._keep(detail, nodes)
         return Decision(

@@ -7,7 +7,7 @@ by row; what depends on domains or on all feasible nodes together is worked out 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ from terrarium.kube.scheduler.fast.domains import (
     SpreadFilter,
     SpreadScore,
 )
-from terrarium.kube.scheduler.fast.room import Fit, Ports, RoomFilter, Rows, Score, balance_score, fit_score
-from terrarium.kube.scheduler.framework import Cycle, Framework, Rejection, Skip
+from terrarium.kube.scheduler.fast.room import Fit, Ports, RoomFilter, Score, balance_score, fit_score
+from terrarium.kube.scheduler.framework import Cycle, Framework, Rejection, ScorePlugin, Skip
 from terrarium.kube.scheduler.plugins.basic import ImageLocality, TaintToleration, image_name
 from terrarium.kube.scheduler.plugins.inter_pod import InterPodAffinity
 from terrarium.kube.scheduler.plugins.node_affinity import NodeAffinity
@@ -37,19 +37,20 @@ from terrarium.kube.scheduler.views import Node, Pod
 
 BITS = 5
 """Low bits of `no`: the number of the filter."""
-ALL = slice(None)
 _EMPTY = NodeInfo(Node({}, "", {}, (), False, {}))
 _FAR_BEHIND = 4000
 """From so many entries on, adding one by one is no faster than counting anew."""
+_MOST_STATES = 10_000
 
 
 class Verdict(NamedTuple):
-    """A class's vectors at the moment of a decision, to be read at once: some are still being written."""
+    """A class's vectors at the moment of a decision."""
 
     no: Vector
     total: Vector
     """Infeasible rows are below 0."""
     parts: Sequence[Part]
+    fitting: int
 
 
 class PodClass:
@@ -72,25 +73,34 @@ class PodClass:
         self._order: list[str] = []
         """The plugins that score, in their order."""
         self._room_scores: dict[str, Score] = {}
+        self._room_plugins: list[ScorePlugin] = []
         self._domain_scores: dict[str, DomainScore] = {}
         self._raw: dict[str, Vector] = {}
         """Raw scores that the node alone decides, and that are normalised among the feasible ones."""
         self._kept: dict[str, Vector] = {}
         """Scores of 0…100 by row, kept true."""
+        self._same_parts: dict[str, Part] = {}
+        """Scores that never change."""
         # A weight may be anything; 100 points of each must fit.
         small = 100 * sum(framework.weights.values()) < 2**15 - 1
         self._type: type[np.signedinteger] = np.int16 if small else np.int64
 
-        cycle = Cycle(pod, snapshot)
+        cycle = self._cycle = Cycle(pod, snapshot)
+        self._fixed: Vector = np.zeros(len(columns.infos), self._type)
+        """The part of the total that never changes."""
         self._build_filters(framework, cycle)
         self._build_scores(framework, cycle)
         self._judges: list[Judge] = [*self._domain_filters, *self._domain_scores.values()]
         self._contributions: dict[int, list[Contribution]] = {}
         self._no: Vector = self._static.copy()
         self._base: Vector = np.zeros(len(columns.infos), self._type)
-        self._constant = sum(100 * self._weights[n] for n in ("TaintToleration",) if self._taints_constant)
+        self._alone: Vector = self._base
+        """The total where nothing but `base` counts: below 0 on infeasible rows."""
+        self._by_state: dict[tuple[int, ...], tuple[int, int, list[int]]] = {}
+        self._by_ports = bool(pod.host_ports)
+        self._kept_rooms = [self._kept[p.name] for p in self._room_plugins]
         self.seen = columns.end
-        self._refresh(ALL)
+        self._refresh_all()
         self._count_all()
 
     # --- building --------------------------------------------------------------------------------------------------
@@ -133,28 +143,30 @@ class PodClass:
     def _build_scores(self, framework: Framework, cycle: Cycle) -> None:
         columns, pod = self._columns, cycle.pod
         everyone = range(len(columns.infos))
-        self._taints_constant = False
         for plugin in framework.scores:
             match plugin:
                 case TaintToleration():
                     raw = self._scored(plugin, cycle, columns.special, 0)
-                    self._taints_constant = not raw.any()
-                    self._raw[plugin.name] = raw
+                    if raw.any():
+                        self._raw[plugin.name] = raw
+                    else:
+                        self._fix(plugin.name, raw, 100)
                 case NodeAffinity():
                     if plugin.pre_score(cycle, ()) is Skip.SKIP:
                         continue
                     self._raw[plugin.name] = self._scored(plugin, cycle, everyone, 0)
                 case NodeResourcesFit():
-                    self._room_scores[plugin.name] = fit_score(plugin, pod, columns)
+                    self._keep_room(plugin, fit_score(plugin, pod, columns))
                 case NodeResourcesBalancedAllocation():
                     if plugin.pre_score(cycle, ()) is Skip.SKIP:
                         continue
-                    self._room_scores[plugin.name] = balance_score(plugin, pod, columns)
+                    self._keep_room(plugin, balance_score(plugin, pod, columns))
                 case ImageLocality():
                     names = {image_name(image) for image in pod.images}
                     rows = [row for row in everyone if not names.isdisjoint(columns.infos[row].node.images)]
                     elsewhere = plugin.score(cycle, _EMPTY)
-                    self._kept[plugin.name] = self._scored(plugin, cycle, rows, elsewhere).astype(np.int16)
+                    raw = self._scored(plugin, cycle, rows, elsewhere)
+                    self._fix(plugin.name, raw, raw)
                 case PodTopologySpread():
                     constraints = plugin.constraints(cycle, hard=False)
                     if not constraints:
@@ -166,6 +178,17 @@ class PodClass:
                 case _:
                     continue
             self._order.append(plugin.name)
+
+    def _fix(self, name: str, raw: Vector, normalised: Vector | int) -> None:
+        """Takes in scores that never change."""
+        vector = np.full(len(raw), normalised, np.int8)
+        self._same_parts[name] = (name, raw.astype(np.int16), vector)
+        self._fixed += vector * self._type(self._weights[name])
+
+    def _keep_room(self, plugin: ScorePlugin, score: Score) -> None:
+        self._room_plugins.append(plugin)
+        self._room_scores[plugin.name] = score
+        self._kept[plugin.name] = np.zeros(len(self._columns.infos), np.int8)
 
     def _scored(self, plugin: object, cycle: Cycle, rows: Sequence[int], elsewhere: int) -> Vector:
         found: Vector = np.full(len(self._columns.infos), elsewhere, np.int64)
@@ -181,38 +204,64 @@ class PodClass:
         if self.seen == columns.end:
             return
         if self.seen < columns.base or columns.end - self.seen > _FAR_BEHIND:
-            self._refresh(ALL)
+            self._refresh_all()
             self._count_all()
         else:
             entries = columns.entries[self.seen - columns.base :]
-            self._refresh(np.array(list({row for row, _, _ in entries}), np.intp))
+            self._refresh({row for row, _, _ in entries})
             for row, group, sign in entries:
                 for tally, amount in self._contributed(group):
                     tally.add(row, amount, sign)
         self.seen = columns.end
 
-    def _refresh(self, rows: Rows) -> None:
-        """Works out anew what depends on what stands on the rows."""
+    def _refresh_all(self) -> None:
+        """Works out for all rows what depends on what stands there."""
         columns = self._columns
-        no = self._static[rows]
+        no = self._static
         for room in self._rooms:
-            sub = room.sub(columns, rows)
-            # Few rows are refused for two reasons; the first filter's word counts.
+            sub = room.sub(columns)
             said = (sub << BITS) + np.int16(self._number[room.name]) * (sub != 0)
-            no = np.where(no == 0, said, no) if no.any() else said
-        self._no[rows] = no
-        total: Vector | None = None
+            no = np.where(no == 0, said, no)
+        self._no[:] = no
+        self._base[:] = self._fixed
         for name, score in self._room_scores.items():
-            raw = score(columns, rows)
-            kept = self._kept.get(name)
-            if kept is None:
-                kept = self._kept[name] = np.zeros(len(columns.infos), np.int16)
-            kept[rows] = raw
-        for name, kept in self._kept.items():
-            part = kept[rows] * self._type(self._weights[name])
-            total = part if total is None else total + part
-        if total is not None:
-            self._base[rows] = total
+            raw = score(columns)
+            self._kept[name][:] = raw
+            self._base += raw * self._type(self._weights[name])
+        self._alone = np.where(self._no == 0, self._base, self._type(-1))
+
+    def _refresh(self, rows: Iterable[int]) -> None:
+        """The same for a few rows, each through the plain plugins unless another row in its state has been asked."""
+        states, known, kept = self._columns.states, self._by_state, self._kept_rooms
+        for row in rows:
+            state = states[row]
+            found = known.get(state)
+            if found is None:
+                found = self._ask_room(row)
+                if not self._by_ports:
+                    known[state] = found
+            said, weighted, raws = found
+            no = self._static[row] or said
+            self._no[row] = no
+            for vector, raw in zip(kept, raws, strict=True):
+                vector[row] = raw
+            base = self._fixed[row] + weighted
+            self._base[row] = base
+            self._alone[row] = -1 if no else base
+
+    def _ask_room(self, row: int) -> tuple[int, int, list[int]]:
+        """What the filters say of a row (as in `no`), its weighted scores and the raw ones."""
+        if len(self._by_state) >= _MOST_STATES:
+            self._by_state.clear()
+        info, said = self._columns.infos[row], 0
+        for room in self._rooms:
+            sub = room.sub_of(info)
+            if sub:
+                said = (sub << BITS) + self._number[room.name]
+                break
+        raws = [plugin.score(self._cycle, info) for plugin in self._room_plugins]
+        weighted = sum(raw * self._weights[p.name] for raw, p in zip(raws, self._room_plugins, strict=True))
+        return said, weighted, raws
 
     def _contributed(self, group: int) -> list[Contribution]:
         found = self._contributions.get(group)
@@ -243,17 +292,17 @@ class PodClass:
             if sub is not None:
                 said = (sub << BITS) + np.int16(self._number[judge.name]) * (sub != 0)
                 no = np.where(no == 0, said, no)
+        fitting = len(no) - int(np.count_nonzero(no))
+        if fitting == 0:
+            return None
+        parts = dict(self._same_parts)
+        if fitting > 1:
+            parts |= {name: (name, kept, kept) for name, vector in self._kept.items() for kept in [vector.copy()]}
+        if no is self._no and not self._raw and not self._domain_scores:
+            return self._verdict(no.copy(), self._alone.copy(), parts, fitting)
         feasible = no == 0
         total = self._base
-        parts: dict[str, Part] = {n: (n, kept, kept) for n, kept in self._kept.items()}
-        everywhere = bool(feasible.all())
-        if not everywhere and not feasible.any():
-            return None
         for name, raw in self._raw.items():
-            if name == "TaintToleration" and self._taints_constant:
-                # 100 for every node: it changes no order, and is added in the end.
-                parts[name] = (name, raw, np.full(len(raw), 100, np.int16))
-                continue
             normalised = _stretched(raw, feasible, reverse=name == "TaintToleration")
             parts[name] = (name, raw, normalised)
             total = total + (normalised * self._weights[name]).astype(self._type)
@@ -262,11 +311,11 @@ class PodClass:
             if found is not None:
                 parts[name] = (name, *found)
                 total = total + (found[1] * self._weights[name]).astype(self._type)
-        if self._constant:
-            total = total + self._type(self._constant)
-        if not everywhere:
-            total = np.where(feasible, total, self._type(-1))
-        return Verdict(no, total, [parts[name] for name in self._order if name in parts])
+        total = total.copy() if fitting == len(no) else np.where(feasible, total, self._type(-1))
+        return self._verdict(no.copy() if no is self._no else no, total, parts, fitting)
+
+    def _verdict(self, no: Vector, total: Vector, parts: Mapping[str, Part], fitting: int) -> Verdict:
+        return Verdict(no, total, [parts[name] for name in self._order if name in parts], fitting)
 
     def rejection(self, code: int, row: int) -> Rejection:
         """What a value of `no` means."""

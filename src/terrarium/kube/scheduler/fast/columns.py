@@ -79,6 +79,11 @@ class Columns:
         self.fields: dict[str, int] = dict(FIELDS)
         self.used: Vector = np.zeros((6, 0), np.int64)
         self.capacity: Vector = np.zeros((6, 0), np.int64)
+        self.states: list[tuple[int, ...]] = []
+        """Each row's numbers at once: equal states get equal answers from whoever looks at room alone."""
+        self._shapes: dict[tuple[int, ...], int] = {}
+        self._row_shapes: list[int] = []
+        """Equal capacities have one number."""
         self.entries: list[Entry] = []
         self.base = 0
         """How many entries were dropped from the journal's beginning."""
@@ -132,6 +137,7 @@ class Columns:
         if renewed:
             for row in renewed:
                 self._load_node(row)
+                self._load_use(row)
             self.renew()
         elif len(self.entries) > _JOURNAL:
             self._forget()
@@ -193,13 +199,13 @@ class Columns:
             self._count(pod, row, -1)
         self._odd_use.discard(info.name)
         self._odd_nodes.discard(info.name)
-        moved = self.infos.pop()
+        moved, state, shape = self.infos.pop(), self.states.pop(), self._row_shapes.pop()
         if row == last:
             return
         for number in {self._number(pod) for pod in moved.pods}:
             rows = self.groups[number].rows
             rows[row] = rows.pop(last)
-        self.infos[row] = moved
+        self.infos[row], self.states[row], self._row_shapes[row] = moved, state, shape
         moved.row = row
         self.used[:, row] = self.used[:, last]
         self.capacity[:, row] = self.capacity[:, last]
@@ -217,6 +223,8 @@ class Columns:
             assert info.log is None, "a node is followed by one fast path only"
             info.log, info.row = self._log, row
             self.infos.append(info)
+            self.states.append(())
+            self._row_shapes.append(0)
             for pod in info.pods:
                 self._count(pod, row, 1)
             self._load_node(row)
@@ -254,6 +262,7 @@ class Columns:
             self._odd_use.add(info.name)
         else:
             self.used[:, row] = values
+            self.states[row] = (self._row_shapes[row], *values)
             self._odd_use.discard(info.name)
 
     def _load_node(self, row: int) -> None:
@@ -266,6 +275,7 @@ class Columns:
             self._odd_nodes.add(info.name)
         else:
             self.capacity[:, row] = values
+            self._row_shapes[row] = self._shapes.setdefault(tuple(values), len(self._shapes))
             self._odd_nodes.discard(info.name)
 
     # --- what classes ask for --------------------------------------------------------------------------------------

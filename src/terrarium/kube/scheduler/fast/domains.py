@@ -348,6 +348,8 @@ class AffinityScore:
         if raw is None:
             return None
         among = raw if feasible.all() else raw[feasible]
+        # The tally goes on counting.
+        raw = raw.copy()
         low, high = int(among.min()), int(among.max())
         if low == high:
             return raw, np.zeros(len(raw), np.int64)

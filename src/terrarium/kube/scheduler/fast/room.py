@@ -1,6 +1,7 @@
 """What stands on a node, as vectors: does a pod fit, are its ports free, and how full would the node be.
 
-The arithmetic is that of `plugins.resources`, written for many rows at once. It is exact: amounts stay below 2^53.
+The arithmetic is that of `plugins.resources`, written for all rows at once. It is exact: amounts stay below 2^53. When a few
+rows change, `classes` asks the plain plugins about them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,8 @@ from terrarium.kube.scheduler.plugins.resources import (
 from terrarium.kube.scheduler.snapshot import NodeInfo
 from terrarium.kube.scheduler.views import Pod
 
-Rows = Vector | slice
-"""Row numbers, or all rows."""
-Score = Callable[[Columns, Rows], Vector]
-"""Raw scores of rows, 0…100."""
+Score = Callable[[Columns], Vector]
+"""Raw scores of all rows, 0…100."""
 
 
 class RoomFilter(Protocol):
@@ -31,7 +30,8 @@ class RoomFilter(Protocol):
 
     name: str
 
-    def sub(self, columns: Columns, rows: Rows) -> Vector: ...
+    def sub(self, columns: Columns) -> Vector: ...
+    def sub_of(self, node: NodeInfo) -> int: ...
     def rejection(self, sub: int) -> Rejection: ...
 
 
@@ -40,6 +40,8 @@ class Fit:
 
     def __init__(self, plugin: NodeResourcesFit, pod: Pod, columns: Columns) -> None:
         self.name = plugin.name
+        self._plugin = plugin
+        self._pod = pod
         asked = [("Too many pods", PODS, 1)]
         scalars = [n for n in pod.requests if n not in (*NATIVE, "pods") and plugin.counts(n)]
         for name in (*NATIVE, *scalars):
@@ -50,14 +52,15 @@ class Fit:
         self._asked = np.array([[amount] for _, _, amount in asked], np.int64)
         self._bits = np.array([1 << at for at in range(len(asked))], np.int16)
 
-    def sub(self, columns: Columns, rows: Rows) -> Vector:
-        if isinstance(rows, slice):
-            total = len(columns.infos)
-            used, capacity = columns.used[self._fields, :total], columns.capacity[self._fields, :total]
-        else:
-            used, capacity = columns.used[self._fields[:, None], rows], columns.capacity[self._fields[:, None], rows]
+    def sub(self, columns: Columns) -> Vector:
+        total = len(columns.infos)
+        used, capacity = columns.used[self._fields, :total], columns.capacity[self._fields, :total]
         found: Vector = self._bits @ (used + self._asked > capacity)
         return found
+
+    def sub_of(self, node: NodeInfo) -> int:
+        short = self._plugin.insufficient(self._pod, node)
+        return sum(1 << self._reasons.index(reason) for reason, _, _ in short)
 
     def rejection(self, sub: int) -> Rejection:
         reasons = tuple(reason for at, reason in enumerate(self._reasons) if sub >> at & 1)
@@ -71,19 +74,20 @@ class Ports:
         self.name = name
         self._wanted = pod.host_ports
 
-    def sub(self, columns: Columns, rows: Rows) -> Vector:
-        infos = columns.infos if isinstance(rows, slice) else [columns.infos[row] for row in rows]
-        return np.array([not info.free_of(self._wanted) for info in infos], np.int16)
+    def sub(self, columns: Columns) -> Vector:
+        return np.array([self.sub_of(info) for info in columns.infos], np.int16)
+
+    def sub_of(self, node: NodeInfo) -> int:
+        return int(not node.free_of(self._wanted))
 
     def rejection(self, sub: int) -> Rejection:
         return Rejection(Code.UNSCHEDULABLE, ("node(s) didn't have free ports for the requested pod ports",), self.name)
 
 
-def _use(columns: Columns, rows: Rows, field: int, more: int) -> tuple[Vector, Vector]:
+def _use(columns: Columns, field: int, more: int) -> tuple[Vector, Vector]:
     """(requested with the pod, allocatable)"""
-    if isinstance(rows, slice):
-        rows = slice(len(columns.infos))
-    return columns.used[field, rows] + more, columns.capacity[field, rows]
+    total = len(columns.infos)
+    return columns.used[field, :total] + more, columns.capacity[field, :total]
 
 
 def fit_score(plugin: NodeResourcesFit, pod: Pod, columns: Columns) -> Score:
@@ -101,11 +105,11 @@ def fit_score(plugin: NodeResourcesFit, pod: Pod, columns: Columns) -> Score:
     table = np.array([line(at) for at in range(101)], np.int64) if line is not None else None
     prefers_empty = plugin.scoring.type == "LeastAllocated"
 
-    def score(columns: Columns, rows: Rows) -> Vector:
+    def score(columns: Columns) -> Vector:
         total: Vector | int = 0
         weights: Vector | int = 0
         for field, more, weight in resources:
-            used, capacity = _use(columns, rows, field, more)
+            used, capacity = _use(columns, field, more)
             there = capacity > 0
             whole = capacity if there.all() else np.maximum(capacity, 1)
             if table is not None:
@@ -121,7 +125,7 @@ def fit_score(plugin: NodeResourcesFit, pod: Pod, columns: Columns) -> Score:
             total = total + part * weight
             weights = weights + (weight if whole is capacity else there * weight)
         if isinstance(total, int):
-            return np.zeros(len(columns.infos) if isinstance(rows, slice) else len(rows), np.int16)
+            return np.zeros(len(columns.infos), np.int16)
         weights = np.maximum(weights, 1)
         if table is not None:
             return np.floor(total / weights + 0.5).astype(np.int16)
@@ -137,8 +141,8 @@ def balance_score(plugin: NodeResourcesBalancedAllocation, pod: Pod, columns: Co
     (one, _), (two, _) = plugin.resources
     fields = [(columns.field(name), pod.requests.get(name, 0)) for name in (one, two)]
 
-    def score(columns: Columns, rows: Rows) -> Vector:
-        (used, capacity), (other_used, other_capacity) = (_use(columns, rows, *field) for field in fields)
+    def score(columns: Columns) -> Vector:
+        (used, capacity), (other_used, other_capacity) = (_use(columns, *field) for field in fields)
         there = (capacity > 0) & (other_capacity > 0)
         if there.all():
             fraction = np.minimum(used / capacity, 1.0)
@@ -155,9 +159,8 @@ def balance_score(plugin: NodeResourcesBalancedAllocation, pod: Pod, columns: Co
 
 
 def _one_by_one(plugin: NodeResourcesBalancedAllocation, pod: Pod) -> Score:
-    def score(columns: Columns, rows: Rows) -> Vector:
-        infos: list[NodeInfo] = columns.infos if isinstance(rows, slice) else [columns.infos[row] for row in rows]
+    def score(columns: Columns) -> Vector:
         cycle = Cycle(pod, None)  # type: ignore[arg-type]
-        return np.array([plugin.score(cycle, info) for info in infos], np.int16)
+        return np.array([plugin.score(cycle, info) for info in columns.infos], np.int16)
 
     return score
