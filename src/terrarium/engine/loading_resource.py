@@ -2,90 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
-
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.engine import static
-from terrarium.engine.configuration import CheckRule, ProviderRef, Provisioner, Resource
+from terrarium.engine.configuration import Provisioner, Resource
+from terrarium.engine.loading_reader import NAME_DETAIL, Reader, attributes, read_check_rule, read_provider_ref
 from terrarium.language import nodes
-from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
+from terrarium.language.bodies import BlockSchema, BodySchema
 from terrarium.language.references import references
-
-
-class Repeating(Protocol):
-    count: nodes.Expression | None
-    for_each: nodes.Expression | None
-
-
-class Reader:
-    """Gathers diagnostics while blocks are read, with the small reading steps that all share."""
-
-    def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
-
-    def say(self, diagnostic: Diagnostic) -> None:
-        self.diagnostics.append(diagnostic)
-
-    def extend(self, diagnostics: Sequence[Diagnostic]) -> None:
-        self.diagnostics.extend(diagnostics)
-
-    def content(self, body: nodes.Body, schema: BodySchema, partial: bool = False) -> Any:
-        found, diagnostics = content(body, schema, partial=partial)
-        self.extend(diagnostics)
-        return found
-
-    def just_attributes(self, body: nodes.Body) -> Mapping[str, nodes.Attribute]:
-        from terrarium.language.bodies import just_attributes
-
-        found, diagnostics = just_attributes(body)
-        self.extend([d for d in diagnostics if not d.summary.startswith("Unexpected ")])
-        return found
-
-    def escaped(self, found: Any) -> nodes.Body:
-        """What is left of a body, with the contents of a `_ {…}` block in it: arguments named like meta-arguments."""
-        from terrarium.engine.loading import merged
-
-        rest: nodes.Body = found.remain
-        for block in found.blocks:
-            if block.type == "_":
-                rest = merged(rest, block.body)
-        return rest
-
-    def text(self, expression: nodes.Expression) -> str | None:
-        value, diagnostics = static.constant_text(expression)
-        self.extend(diagnostics)
-        return value
-
-    def boolean(self, expression: nodes.Expression) -> bool | None:
-        value, diagnostics = static.constant_bool(expression)
-        self.extend(diagnostics)
-        return value
-
-    def references(self, expression: nodes.Expression) -> list[nodes.Traversal]:
-        found, diagnostics = static.references_list(expression)
-        self.extend(diagnostics)
-        return found
-
-    def repetition(self, attributes: Mapping[str, nodes.Attribute], into: Repeating) -> None:
-        if "count" in attributes:
-            into.count = attributes["count"].expression
-        if "for_each" in attributes:
-            into.for_each = attributes["for_each"].expression
-        if into.count is not None and into.for_each is not None:
-            self.say(
-                error(
-                    'Invalid combination of "count" and "for_each"',
-                    'The "count" and "for_each" meta-arguments are mutually-exclusive, only one should be used to be '
-                    "explicit about the number of resources to be created.",
-                    attributes["for_each"].name_range,
-                )
-            )
-
-
-def _attributes(*names: str, required: tuple[str, ...] = ()) -> tuple[AttributeSchema, ...]:
-    return tuple(AttributeSchema(n, required=n in required) for n in (*names, *required))
-
 
 _META_BLOCKS = (
     BlockSchema("locals", labels=()),
@@ -94,78 +17,18 @@ _META_BLOCKS = (
     BlockSchema("provisioner", labels=("type",)),
     BlockSchema("_", labels=()),
 )
-_MANAGED = BodySchema(attributes=_attributes("count", "for_each", "provider", "depends_on"), blocks=_META_BLOCKS)
+_MANAGED = BodySchema(attributes=attributes("count", "for_each", "provider", "depends_on"), blocks=_META_BLOCKS)
 _DATA = BodySchema(
-    attributes=_attributes("count", "for_each", "provider", "depends_on"),
+    attributes=attributes("count", "for_each", "provider", "depends_on"),
     blocks=(BlockSchema("lifecycle", labels=()), BlockSchema("locals", labels=()), BlockSchema("_", labels=())),
 )
 _LIFECYCLE = BodySchema(
-    attributes=_attributes("create_before_destroy", "prevent_destroy", "ignore_changes", "replace_triggered_by"),
+    attributes=attributes("create_before_destroy", "prevent_destroy", "ignore_changes", "replace_triggered_by"),
     blocks=(BlockSchema("precondition", labels=()), BlockSchema("postcondition", labels=())),
 )
-_RULE = BodySchema(attributes=_attributes(required=("condition", "error_message")), blocks=())
 _PROVISIONER = BodySchema(
-    attributes=_attributes("when", "on_failure"),
+    attributes=attributes("when", "on_failure"),
     blocks=(BlockSchema("connection", labels=()), BlockSchema("lifecycle", labels=()), BlockSchema("_", labels=())),
-)
-
-
-def read_check_rule(reader: Reader, block: nodes.Block, what: str, override: bool) -> CheckRule | None:
-    """A precondition, postcondition, validation or assertion."""
-    if override and what != "assert":
-        reader.say(
-            error("Can't override check rules", f'Override files cannot override "{what}" blocks.', block.header_range)
-        )
-        return None
-    found = reader.content(block.body, _RULE)
-    condition = found.attributes.get("condition")
-    message = found.attributes.get("error_message")
-    if condition is None:
-        return None
-    if not references(condition.expression) and what != "assert":
-        reader.say(
-            error(
-                f"Invalid {what} expression",
-                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
-                "its result would not be checking anything.",
-                condition.expression.range,
-            )
-        )
-    elif what == "assert" and not references(condition.expression):
-        reader.say(
-            error(
-                "Invalid assert expression",
-                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
-                "its result would not be checking anything.",
-                condition.expression.range,
-            )
-        )
-    return CheckRule(condition.expression, message.expression if message else None, block.header_range)
-
-
-_PROVIDER_REF = "The provider argument requires a provider type name, optionally followed by a period and then a configuration alias."
-
-
-def read_provider_ref(reader: Reader, expression: nodes.Expression, argument: str) -> ProviderRef | None:
-    """`aws` or `aws.west`, also in quotes."""
-    reference, diagnostics = static.traversal(expression)
-    if reference is None:
-        word = static.constant_string(expression)
-        if word is None or not static.valid_name(word):
-            reader.say(error("Invalid provider configuration reference", _PROVIDER_REF, expression.range))
-            return None
-        return ProviderRef(word, "", expression.range)
-    reader.extend(diagnostics)
-    names = [s.name for s in reference.steps if isinstance(s, nodes.Attr)]
-    if len(names) != len(reference.steps) or len(names) > 1:
-        detail = _PROVIDER_REF.replace("provider argument", f"{argument} argument")
-        reader.say(error("Invalid provider configuration reference", detail, expression.range))
-        return None
-    return ProviderRef(reference.root, names[0] if names else "", expression.range)
-
-
-_NAME_DETAIL = (
-    "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes."
 )
 
 
@@ -180,7 +43,7 @@ def read_resource(reader: Reader, block: nodes.Block, mode: str, override: bool)
             reader.say(
                 error(
                     f"Invalid {shown} {kind}" if kind == "type" else f"Invalid {what} name",
-                    _NAME_DETAIL,
+                    NAME_DETAIL,
                     block.label_range(index),
                 )
             )

@@ -1,0 +1,204 @@
+"""What the readers of all kinds of blocks share: gathering diagnostics, small reading steps, the module being built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from terrarium.base.diagnostics import Diagnostic, error
+from terrarium.base.source import Range
+from terrarium.engine import static
+from terrarium.engine.configuration import CheckRule, Module, ProviderRef
+from terrarium.language import nodes
+from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
+from terrarium.language.references import references
+
+NAME_DETAIL = (
+    "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes."
+)
+
+
+def attributes(*names: str, required: tuple[str, ...] = ()) -> tuple[AttributeSchema, ...]:
+    return tuple(AttributeSchema(n, required=n in required) for n in (*names, *required))
+
+
+def blocks(*names: str, **labelled: tuple[str, ...]) -> tuple[BlockSchema, ...]:
+    return (
+        *(BlockSchema(n, labels=()) for n in names),
+        *(BlockSchema(n, labels=names_) for n, names_ in labelled.items()),
+    )
+
+
+_RULE = BodySchema(attributes=attributes(required=("condition", "error_message")), blocks=())
+
+
+class Repeating(Protocol):
+    count: nodes.Expression | None
+    for_each: nodes.Expression | None
+
+
+class Reader:
+    """Gathers diagnostics while blocks are read, with the small reading steps that all share."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    def say(self, diagnostic: Diagnostic) -> None:
+        self.diagnostics.append(diagnostic)
+
+    def extend(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics.extend(diagnostics)
+
+    def content(self, body: nodes.Body, schema: BodySchema, partial: bool = False) -> Any:
+        found, diagnostics = content(body, schema, partial=partial)
+        self.extend(diagnostics)
+        return found
+
+    def just_attributes(self, body: nodes.Body) -> Mapping[str, nodes.Attribute]:
+        from terrarium.language.bodies import just_attributes
+
+        found, diagnostics = just_attributes(body)
+        self.extend([d for d in diagnostics if not d.summary.startswith("Unexpected ")])
+        return found
+
+    def escaped(self, found: Any) -> nodes.Body:
+        """What is left of a body, with the contents of a `_ {…}` block in it: arguments named like meta-arguments."""
+        rest: nodes.Body = found.remain
+        for block in found.blocks:
+            if block.type == "_":
+                rest = merged(rest, block.body)
+        return rest
+
+    def text(self, expression: nodes.Expression) -> str | None:
+        value, diagnostics = static.constant_text(expression)
+        self.extend(diagnostics)
+        return value
+
+    def boolean(self, expression: nodes.Expression) -> bool | None:
+        value, diagnostics = static.constant_bool(expression)
+        self.extend(diagnostics)
+        return value
+
+    def references(self, expression: nodes.Expression) -> list[nodes.Traversal]:
+        found, diagnostics = static.references_list(expression)
+        self.extend(diagnostics)
+        return found
+
+    def repetition(self, attributes: Mapping[str, nodes.Attribute], into: Repeating) -> None:
+        if "count" in attributes:
+            into.count = attributes["count"].expression
+        if "for_each" in attributes:
+            into.for_each = attributes["for_each"].expression
+        if into.count is not None and into.for_each is not None:
+            self.say(
+                error(
+                    'Invalid combination of "count" and "for_each"',
+                    'The "count" and "for_each" meta-arguments are mutually-exclusive, only one should be used to be '
+                    "explicit about the number of resources to be created.",
+                    attributes["for_each"].name_range,
+                )
+            )
+
+
+class Loader(Reader):
+    """Builds one module; `override` is true while override files are read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.module = Module(folder)
+        self.override = False
+        self.seen_required: list[nodes.Block] = []
+
+    # --- names -------------------------------------------------------------------------------------------------
+
+    def name_of(self, block: nodes.Block, what: str, index: int = 0) -> str:
+        label = block.labels[index]
+        if not static.valid_name(label.text):
+            self.say(error(f"Invalid {what} name", NAME_DETAIL, block.label_range(index)))
+        return label.text
+
+    def missing_base(self, what: str, kind: str, name: str, at: Range) -> None:
+        summary = f"Missing base {what} to override"
+        subject = {"variable": "a variable", "output": "an output", "local value": "a local value"}.get(
+            kind, f"a {kind}"
+        )
+        verb = "defined" if kind in ("output", "local value") else "declared"
+        self.say(
+            error(
+                summary,
+                f'There is no {kind} named "{name}". An override file can only override {subject} that was already '
+                f"{verb} in a primary configuration file.",
+                at,
+            )
+        )
+
+    def duplicate(self, what: str, detail: str, first: Range, at: Range) -> None:
+        self.say(error(f"Duplicate {what}", detail.format(first), at))
+
+
+def read_check_rule(reader: Reader, block: nodes.Block, what: str, override: bool) -> CheckRule | None:
+    """A precondition, postcondition, validation or assertion."""
+    if override and what != "assert":
+        reader.say(
+            error("Can't override check rules", f'Override files cannot override "{what}" blocks.', block.header_range)
+        )
+        return None
+    found = reader.content(block.body, _RULE)
+    condition = found.attributes.get("condition")
+    message = found.attributes.get("error_message")
+    if condition is None:
+        return None
+    if not references(condition.expression) and what != "assert":
+        reader.say(
+            error(
+                f"Invalid {what} expression",
+                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
+                "its result would not be checking anything.",
+                condition.expression.range,
+            )
+        )
+    elif what == "assert" and not references(condition.expression):
+        reader.say(
+            error(
+                "Invalid assert expression",
+                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
+                "its result would not be checking anything.",
+                condition.expression.range,
+            )
+        )
+    return CheckRule(condition.expression, message.expression if message else None, block.header_range)
+
+
+_PROVIDER_REF = "The provider argument requires a provider type name, optionally followed by a period and then a configuration alias."
+
+
+def read_provider_ref(reader: Reader, expression: nodes.Expression, argument: str) -> ProviderRef | None:
+    """`aws` or `aws.west`, also in quotes."""
+    reference, diagnostics = static.traversal(expression)
+    if reference is None:
+        word = static.constant_string(expression)
+        if word is None or not static.valid_name(word):
+            reader.say(error("Invalid provider configuration reference", _PROVIDER_REF, expression.range))
+            return None
+        return ProviderRef(word, "", expression.range)
+    reader.extend(diagnostics)
+    names = [s.name for s in reference.steps if isinstance(s, nodes.Attr)]
+    if len(names) != len(reference.steps) or len(names) > 1:
+        detail = _PROVIDER_REF.replace("provider argument", f"{argument} argument")
+        reader.say(error("Invalid provider configuration reference", detail, expression.range))
+        return None
+    return ProviderRef(reference.root, names[0] if names else "", expression.range)
+
+
+def merged(base: nodes.Body, over: nodes.Body) -> nodes.Body:
+    """A body with another laid over it: its arguments replace, its blocks replace all of their type."""
+    types = {b.type for b in over.blocks}
+    types |= {b.labels[0].text for b in over.blocks if b.type == "dynamic" and b.labels}
+    kept = [
+        b
+        for b in base.blocks
+        if not (b.type in types or (b.type == "dynamic" and b.labels and b.labels[0].text in types))
+    ]
+    return replace(base, attributes={**base.attributes, **over.attributes}, blocks=(*kept, *over.blocks))
