@@ -43,13 +43,13 @@ def _ec2_life(lab: Lab, terraform: str) -> dict[str, object]:
     """Creates, tags and destroys the instance; gives what another program must come to as well."""
     lab.run(f"{terraform} init", exits(0), says("Terraform has been successfully initialized!", "initialised"), show=2)
     lab.run(
-        f"{terraform} plan",
+        f"{terraform} plan -out=tfplan",
         says('resource "aws_instance" "example"'),
         says("Plan: 1 to add, 0 to change, 0 to destroy."),
         show=r"# aws_instance|\+ (ami|instance_type) |Plan:",
     )
     lab.run(
-        f"{terraform} apply -auto-approve",
+        f"{terraform} apply tfplan",
         says("Apply complete! Resources: 1 added, 0 changed, 0 destroyed."),
         show=r"aws_instance|Apply complete",
     )
@@ -64,13 +64,13 @@ def _ec2_life(lab: Lab, terraform: str) -> dict[str, object]:
     )
     tagged = "-var 'tags={Name=\"study\"}'"
     lab.run(
-        f"{terraform} plan {tagged}",
+        f"{terraform} plan -out=tfplan {tagged}",
         says("will be updated in-place"),
         says("Plan: 0 to add, 1 to change, 0 to destroy."),
         show=r"will be|~|\+ .*Name|Plan:",
     )
     lab.run(
-        f"{terraform} apply -auto-approve {tagged}",
+        f"{terraform} apply tfplan",
         says("Apply complete! Resources: 0 added, 1 changed, 0 destroyed."),
         show="Apply complete",
     )
@@ -80,9 +80,9 @@ def _ec2_life(lab: Lab, terraform: str) -> dict[str, object]:
         holds("Tags", lambda tags: {"Key": "Name", "Value": "study"} in tags, "the tag Name=study is there"),
         show=0,
     )
-    state = lab.ask(f"{terraform} show -json").json or {}
-    resources = ((state.get("values") or {}).get("root_module") or {}).get("resources") or [{}]
-    values = resources[0].get("values") or {}
+    state = lab.ask(f"{terraform} state pull").json or {}
+    instances = (state.get("resources") or [{}])[0].get("instances") or [{}]
+    values = instances[0].get("attributes") or {}
     lab.run(
         f"{terraform} destroy -auto-approve {tagged}",
         says("Destroy complete! Resources: 1 destroyed."),
