@@ -181,7 +181,8 @@ def modulo(a: Number, b: Number) -> Number:
         return _whole(-rest if a < 0 else rest, a, a)
     ratio = divide(a, b)
     assert not isinstance(ratio, float)
-    return subtract(a, multiply(b, truncate(ratio)))
+    left = subtract(a, multiply(b, truncate(ratio)))
+    return left if isinstance(left, float) else rounded(left, precision(a))  # as long as the left side, not the right
 
 
 def size(a: int | Fraction) -> int | Fraction:

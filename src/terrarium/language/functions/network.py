@@ -106,7 +106,10 @@ def _subnet(values: Sequence[Value], _: Type) -> Value:
             raise FunctionError(f"prefix of {network.prefix} cannot be extended by {new_bits}")
         return Value(STRING, "<nil>")
     first = abs(network.first | number << (network.bits - length)) & ((1 << network.bits) - 1)
-    return Value(STRING, str(Network(first, length, network.bits)))
+    subnet = Network(first, length, network.bits)
+    if _mapped(subnet) and length >= 96:
+        subnet = Network(first & 0xFFFFFFFF, length - 96, 32)
+    return Value(STRING, str(subnet))
 
 
 def _subnets(values: Sequence[Value], type: Type) -> Value:
@@ -130,8 +133,11 @@ def _subnets(values: Sequence[Value], type: Type) -> Value:
             raise ArgumentError(i, message)
         size = 1 << (network.bits - length)
         start = -(-next_free // size) * size
-        if start + size > end:
-            after = found[-1].data if found else str(Network(network.first - size, length, network.bits))
+        # The first is found by going back one and forward again, which go-cidr can't do from the lowest address.
+        if start + size > end or not (found or network.first):
+            after = found[-1].data if found else str(
+                Network((network.first - size) % (1 << network.bits), length, network.bits)
+            )
             message = f"not enough remaining address space for a subnet with a prefix of {length} bits after {after}"
             raise ArgumentError(i, message)
         found.append(Value(STRING, str(Network(start, length, network.bits))))

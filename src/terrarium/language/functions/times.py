@@ -80,7 +80,7 @@ def _read(text: str) -> Moment:
         if match is None:
             raise _Stop(name, text[at:])
         at = match.end()
-        if name.isalpha() and len(name) > 1 or " " in name:
+        if len(name) > 1:
             found[name] = int(match[0])
             if not least <= found[name] <= most:
                 raise _Stop(name, text[at:])
