@@ -122,7 +122,7 @@ class Builder:
         members: set[Node] = set()
 
         def add(node: Node, after: Iterable[Node]) -> None:
-            self.graph.add(node, base.union(after))
+            self.graph.add(node, base.union(after) - {node})
             members.add(node)
 
         for name, variable in content.variables.items():

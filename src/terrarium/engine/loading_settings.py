@@ -6,7 +6,7 @@ from terrarium.base.diagnostics import error, warning
 from terrarium.engine import static
 from terrarium.engine.addresses import parse_source
 from terrarium.engine.configuration import Backend, CoreVersion, ProviderBlock, RequiredProvider
-from terrarium.engine.loading_reader import Loader, attributes, blocks, merged, read_provider_ref
+from terrarium.engine.loading_reader import NAME_DETAIL, Loader, attributes, blocks, merged, read_provider_ref
 from terrarium.language import nodes
 from terrarium.language.bodies import BodySchema
 

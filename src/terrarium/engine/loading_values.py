@@ -5,7 +5,7 @@ from __future__ import annotations
 from terrarium.base.diagnostics import error
 from terrarium.engine import static
 from terrarium.engine.configuration import CheckRule, Local, Output, Variable
-from terrarium.engine.loading_reader import Loader, attributes, blocks, read_check_rule
+from terrarium.engine.loading_reader import NAME_DETAIL, Loader, attributes, blocks, read_check_rule
 from terrarium.language import nodes
 from terrarium.language.bodies import BodySchema
 from terrarium.language.types import DYNAMIC, List, Map
