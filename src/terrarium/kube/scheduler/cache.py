@@ -40,7 +40,8 @@ class Cache:
     def snapshot(self) -> Snapshot:
         """The cluster as it is now. The same one until a node changes; pods come and go in it."""
         if self._snapshot is None:
-            self._snapshot = Snapshot(self._infos.values(), self._objects, self._nominated)
+            self._snapshot = Snapshot(self._infos.values(), self._objects)
+            self._snapshot.nominated = self._nominated
         return self._snapshot
 
     # --- nodes -----------------------------------------------------------------------------------------------------
@@ -51,10 +52,11 @@ class Cache:
             info = self._infos[node.name] = NodeInfo(node)
             for pod in self._by_node.get(node.name, {}).values():
                 info.add(pod)
-        elif info.node.same_for_scheduling(node):
-            info.node = node
-            return
-        info.node = node
+        else:
+            same = info.node.same_for_scheduling(node)
+            info.replace(node)
+            if same:
+                return
         self._snapshot = None
 
     def drop_node(self, name: str) -> None:
@@ -84,6 +86,10 @@ class Cache:
             and known[0].same_for_others(pod)
         ):
             # Nobody can tell the two apart, so the sums over the node's pods stay.
+            self._placed[pod.uid] = (pod, node)
+            self._by_node[node][pod.uid] = pod
+            if node in self._infos:
+                self._infos[node].renew(pod)
             return
         self._put(pod, node)
 

@@ -36,17 +36,25 @@ class FastPath:
         self._board: Board | None = None
         self._missing = False
 
-    def decide(
-        self, framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]
-    ) -> Decision | None:
-        """The same decision as the plain plugins'; None when they are to be asked."""
-        if self._missing or len(snapshot.by_name) < self._fewest:
-            return None
-        if self._board is None:
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Loads what a cluster of this size will need, so that the first decision needn't."""
+        board = self._board_for(snapshot)
+        if board is not None:
+            board.follow(snapshot)
+
+    def _board_for(self, snapshot: Snapshot) -> Board | None:
+        if self._board is None and not self._missing and len(snapshot.by_name) >= self._fewest:
             try:
                 from terrarium.kube.scheduler.fast.board import Board
             except ImportError:
                 self._missing = True
                 return None
             self._board = Board()
-        return self._board.decide(framework, pod, snapshot, choose)
+        return self._board
+
+    def decide(
+        self, framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]
+    ) -> Decision | None:
+        """The same decision as the plain plugins'; None when they are to be asked."""
+        board = self._board_for(snapshot)
+        return board.decide(framework, pod, snapshot, choose) if board is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -19,8 +19,8 @@ from terrarium.kube.scheduler.snapshot import Snapshot
 from terrarium.kube.scheduler.views import Pod
 
 _CELLS = 1_000_000
-"""Rows of all classes together, and rows of all decisions together that keep their details."""
-_FEWEST_KEPT = 16
+"""Rows of all classes together."""
+_FEWEST_CLASSES = 16
 
 
 def _written(value: object) -> object:
@@ -64,9 +64,11 @@ class Board:
         """Each profile, and why it goes the plain way, by its identity."""
         self._classes: OrderedDict[tuple[object, ...], PodClass | None] = OrderedDict()
         """None: such pods go the plain way."""
-        self._details: deque[Detail] = deque()
         self._namespaces: dict[str, Mapping[str, str]] = {}
         """Labels of the namespaces that terms were compared with."""
+
+    def follow(self, snapshot: Snapshot) -> None:
+        self._columns.follow(snapshot)
 
     def decide(
         self, framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]
@@ -92,7 +94,6 @@ class Board:
         else:
             detail = Detail(columns.names, no, total, parts, found.rejection)
             best = np.flatnonzero(total == total.max())
-        self._keep(detail, nodes)
         return Decision(
             pod,
             choose(Names(columns.names, best)) if fitting > 1 else columns.names[best[0]],
@@ -105,12 +106,6 @@ class Board:
             fitting=fitting,
             equals=len(best),
         )
-
-    def _keep(self, detail: Detail, nodes: int) -> None:
-        """Only the newest decisions keep their vectors."""
-        self._details.append(detail)
-        while len(self._details) > max(_FEWEST_KEPT, _CELLS // nodes):
-            self._details.popleft().drop()
 
     def _why_plain(self, framework: Framework) -> str:
         known = self._profiles.get(id(framework))
@@ -157,6 +152,6 @@ class Board:
 
         found = classes[key] = PodClass(framework, columns, snapshot, pod, labels_of)
         classes.move_to_end(key)
-        while len(classes) > max(_FEWEST_KEPT, _CELLS // max(1, len(columns.infos))):
+        while len(classes) > max(_FEWEST_CLASSES, _CELLS // max(1, len(columns.infos))):
             classes.popitem(last=False)
         return found

@@ -1,7 +1,7 @@
 """The long lists of a decision, made when somebody asks for them.
 
 A decision over thousands of nodes is one node and a few vectors. `Detail` keeps the vectors, and turns them into names,
-rejections and scores on demand. Only the newest decisions keep theirs (`Board`): afterwards the lists are empty.
+rejections and scores on demand.
 """
 
 from __future__ import annotations
@@ -34,11 +34,6 @@ class Detail:
         self.parts = parts
         self._explain = explain
         self._feasible: Vector | None = None
-
-    def drop(self) -> None:
-        """Forgets the vectors."""
-        self.names, self.parts, self.total, self._feasible = (), (), None, None
-        self.no = self.no[:0]
 
     @property
     def rows(self) -> Vector:
