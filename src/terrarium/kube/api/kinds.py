@@ -70,6 +70,8 @@ class Column:
     format: str = ""
     description: str = ""
     priority: int = 0
+    unnamed: bool = False
+    """A cell that no column definition tells of: kube-apiserver prints one for IPAddress."""
 
 
 def nothing(obj: Obj, context: Context) -> None:
@@ -138,6 +140,15 @@ class Kind:
     columns: tuple[Column, ...] = ()
     selectable: Mapping[str, Callable[[Obj], str]] = field(default_factory=dict)
     """Field selectors beyond metadata.name and metadata.namespace."""
+    list_kind: str = ""
+    """The kind of lists; "" for the usual one."""
+    read: Callable[[Obj], Obj] | None = None
+    """What becomes of stored objects when they are read, where that is not nothing (defaults that came later)."""
+
+    @property
+    def listing(self) -> str:
+        """`PodList`."""
+        return self.list_kind or f"{self.kind}List"
 
     @property
     def resource(self) -> str:

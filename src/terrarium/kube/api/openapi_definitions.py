@@ -306,7 +306,7 @@ def _embedded(held: Any) -> Any:
 def listed(kind: Kind, name: str) -> dict[str, Any]:
     """The definition of a list of a kind that has none of its own."""
     return {
-        "description": f"{kind.kind}List is a list of {kind.kind}",
+        "description": f"{kind.listing} is a list of {kind.kind}",
         "type": "object",
         "required": ["items"],
         "properties": {
@@ -318,5 +318,5 @@ def listed(kind: Kind, name: str) -> dict[str, Any]:
                 "items": {"allOf": [reference(name)]},
             },
         },
-        "x-kubernetes-group-version-kind": gvk(kind, f"{kind.kind}List"),
+        "x-kubernetes-group-version-kind": gvk(kind, kind.listing),
     }

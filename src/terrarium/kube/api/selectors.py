@@ -220,7 +220,7 @@ def _checked(key: str, operator: str, values: tuple[str, ...]) -> Requirement:
 def _values(lexer: _Lexer) -> tuple[str, ...]:
     token, text = lexer.take()
     if token != "(":
-        raise SelectorError(f"unable to parse requirement: found '{text}', expected: '('")
+        raise SelectorError(f"unable to parse requirement: found '{text}' expected: '('")
     token, text = lexer.look(words=True)
     if token == ")":
         lexer.take()
@@ -306,6 +306,10 @@ def _namespace(obj: Obj) -> str:
     return str(obj.get("metadata", {}).get("namespace", ""))
 
 
+_WORDED = {"jobs.batch": "field label {} not supported for Job"}
+"""Kinds that refuse unknown fields in words of their own."""
+
+
 def parse_fields(text: str, kind: Kind) -> FieldSelector:
     """Raises `SelectorError`."""
     terms: list[FieldTerm] = []
@@ -323,9 +327,11 @@ def parse_fields(text: str, kind: Kind) -> FieldSelector:
             read = _namespace
         elif field in kind.selectable:
             read = kind.selectable[field]
-        elif field == "metadata.namespace":
+        elif field == "metadata.namespace" and kind.schema and not kind.selectable:
             read = _namespace
-        elif kind.selectable:
+        elif kind.resource in _WORDED:
+            raise SelectorError(_WORDED[kind.resource].format(quote(field)))
+        elif kind.selectable or not kind.schema:
             raise SelectorError(f"field label not supported: {field}")
         else:
             raise SelectorError(

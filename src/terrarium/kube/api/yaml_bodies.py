@@ -117,6 +117,10 @@ def duplicates(body: bytes) -> list[str]:
     return found
 
 
+_WIDTH = 80
+"""Where Go's YAML begins a new line inside plain texts."""
+
+
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -135,5 +139,5 @@ _Dumper.add_representer(str, _text)
 
 def dump(value: Any) -> bytes:
     """Sorted keys, block style, one document."""
-    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=2**31)
+    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=_WIDTH)
     return text.encode()

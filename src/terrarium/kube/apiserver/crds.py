@@ -1,4 +1,9 @@
-"""CustomResourceDefinitions at work: each adds rows to the registry, served from the moment its write returns."""
+"""CustomResourceDefinitions at work: each adds rows to the registry, served from the moment its write returns.
+
+Theory of operation. A definition's names are accepted unless another of its group has them; once accepted it is
+established and its versions are registered. Its end is in steps: marked (no more objects are made), its objects
+deleted, and gone when the last of them has lost its finalizers.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,22 @@ from datetime import datetime
 from typing import Any
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api import names, typed
+from terrarium.kube.api import jsonpath, names, structural, typed
+from terrarium.kube.api.columns.make import AGE, NAME
 from terrarium.kube.api.hooks import User
-from terrarium.kube.api.kinds import Column, Context, FieldError, GroupVersion, Kind, Obj, Strategy, Subresource
-from terrarium.kube.api.schema import OBJECT_META
+from terrarium.kube.api.kinds import Column, Context, GroupVersion, Kind, Obj, Strategy, Subresource
+from terrarium.kube.api.schema import OBJECT_META, schema
 from terrarium.kube.api.shapes import Shape, of_json_schema
+from terrarium.kube.api.times import TimeError, age, parse_time
 from terrarium.kube.api.validation.meta import create_check, update_check
-from terrarium.kube.apiserver import structural
+from terrarium.kube.apiserver import errors
+from terrarium.kube.apiserver.conversion import Webhook, renamed
 from terrarium.kube.apiserver.records import fresh
-from terrarium.kube.apiserver.resources import Behaviour, Call, Resources
+from terrarium.kube.apiserver.resources import Behaviour, Call, DeleteOptions, Resources
+from terrarium.kube.apiserver.upstream import ServiceAddresses
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
-_STATUS_FIELDS = frozenset({"metadata", "apiVersion", "kind", "status"})
+_SYSTEM = User("system:apiserver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +39,21 @@ class Custom:
     shape: Shape
     replicas: Mapping[str, str]
     """Of the scale subresource: specReplicasPath and its kin; empty without one."""
+    warning: str = ""
+    """What every answer says of a deprecated version."""
+    webhook: Webhook | None = None
 
     def read(self, obj: Obj, minor: int) -> tuple[Obj, Sequence[str]]:
         """A client's object pruned, and the paths of what was unknown. `DecodeError` for bad metadata."""
         unknown: list[str] = []
         meta = obj.get("metadata")
         if isinstance(meta, dict):
+            known = schema(minor)[OBJECT_META].fields
+            unknown += [f"metadata.{key}" for key in meta if key not in known]
             obj["metadata"] = {k: v for k, v in typed.encode_part(meta, OBJECT_META, minor).items() if v is not None}
         if not self.schema.get("x-kubernetes-preserve-unknown-fields"):
-            unknown = structural.prune(obj, self.schema)
-        return obj, unknown
+            unknown += structural.prune(obj, self.schema)
+        return obj, sorted(unknown)
 
 
 class Definitions(Behaviour):
@@ -49,87 +63,210 @@ class Definitions(Behaviour):
         self._resources = resources
         self._kind = kind
         self._rows: dict[str, list[Kind]] = {}
+        self._services = ServiceAddresses(resources)
 
     async def start(self) -> None:
-        """Registers what is stored."""
+        """Registers what is stored, and goes on with what is ending."""
         for definition in await self._resources.all(self._kind):
             if _established(definition):
                 self._register(definition)
+            if definition["metadata"].get("deletionTimestamp"):
+                await self._clean(definition)
 
     async def written(self, obj: Obj, old: Obj | None) -> None:
         if obj["metadata"].get("deletionTimestamp"):
-            await self._clean(obj)
-        elif not _established(obj):
-            await self._establish(obj)
+            if old is None or not old["metadata"].get("deletionTimestamp"):
+                await self._clean(obj)
         elif old is None or obj.get("spec") != old.get("spec"):
-            self._register(obj)
+            await self._accept(obj)
 
     async def removed(self, obj: Obj) -> None:
         self._unregister(obj["metadata"]["name"])
+        # Names that it had may be what others wait for.
+        for other in await self._resources.all(self._kind):
+            if other["spec"]["group"] == obj["spec"]["group"] and not _established(other):
+                await self._accept(other)
 
     async def delete(self, obj: Obj, call: Call) -> Callable[[Obj], None] | None:
         now = rfc3339(self._resources.clock.now())
         if obj["metadata"].get("deletionTimestamp"):
-            return None
+            return None if CLEANUP not in (obj["metadata"].get("finalizers") or ()) else lambda obj: None
+        text = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
 
         def end(obj: Obj) -> None:
             meta = obj["metadata"]
-            meta["deletionTimestamp"], meta["deletionGracePeriodSeconds"] = now, 0
-            meta["generation"] = meta.get("generation", 0) + 1
+            meta["deletionTimestamp"] = now
             meta["finalizers"] = [*(f for f in meta.get("finalizers") or () if f != CLEANUP), CLEANUP]
-            _condition(
-                obj, "Terminating", "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress", now
-            )
+            _condition(obj, "Terminating", "True", "InstanceDeletionPending", text, now)
 
         return end
 
-    async def _establish(self, obj: Obj) -> None:
+    async def _change(self, name: str, change: Callable[[Obj], Obj]) -> Obj:
+        record = await self._resources.update(self._kind, "", name, change, Call(_SYSTEM), system=True)
+        return record.obj(self._kind) if record.entry.revision else record.stored
+
+    async def _accept(self, obj: Obj) -> None:
+        """Accepts what names nobody else has, and serves the definition when those are all."""
         now = rfc3339(self._resources.clock.now())
+        name, group = obj["metadata"]["name"], obj["spec"]["group"]
+        others = [
+            other
+            for other in await self._resources.all(self._kind)
+            if other["spec"]["group"] == group and other["metadata"]["name"] != name
+        ]
 
         def change(definition: Obj) -> Obj:
-            accepted = {k: v for k, v in definition["spec"]["names"].items() if v}
-            accepted.setdefault("singular", definition["spec"]["names"]["kind"].lower())
-            accepted.setdefault("listKind", definition["spec"]["names"]["kind"] + "List")
-            definition.setdefault("status", {})["acceptedNames"] = accepted
-            _condition(definition, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now)
-            _condition(
-                definition, "Established", "True", "InitialNamesAccepted", "the initial names have been accepted", now
-            )
+            status = definition.setdefault("status", {})
+            accepted, conflict = accept_names(definition, others)
+            status["acceptedNames"] = accepted
+            if conflict is None:
+                _condition(definition, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now)
+            else:
+                _condition(definition, "NamesAccepted", "False", *conflict, now)
+            if not _established(definition):
+                if conflict is None:
+                    text = "the initial names have been accepted"
+                    _condition(definition, "Established", "True", "InitialNamesAccepted", text, now)
+                else:
+                    text = "not all names are accepted"
+                    _condition(definition, "Established", "False", "NotAccepted", text, now)
             return definition
 
-        call = Call(User("system:apiserver"))
-        record = await self._resources.update(self._kind, "", obj["metadata"]["name"], change, call, system=True)
-        self._register(record.obj(self._kind))
+        changed = await self._change(name, change)
+        if _established(changed):
+            self._register(changed)
+
+    # The end
 
     async def _clean(self, obj: Obj) -> None:
-        """Removes all objects of an ending definition, then lets it go."""
+        """Deletes all objects of an ending definition, and lets it go when none is left."""
         name = obj["metadata"]["name"]
         if CLEANUP not in (obj["metadata"].get("finalizers") or ()):
             return
+        now = rfc3339(self._resources.clock.now())
+        kinds = self._rows.get(name, ())
+        for kind in kinds:
+            self._resources.behaviours[kind.resource] = _Ending(self, kind, name)
         storage = self._resources.storage
         for entry in (await storage.list(f"/registry/{name}/")).entries:
-            await storage.delete(entry.key, expect=entry.revision)
-        self._unregister(name)
+            stored = self._resources.records.of(entry).stored
+            kind_of = next((k for k in kinds if str(k.group_version) == stored["apiVersion"]), None) or next(
+                iter(kinds), None
+            )
+            if kind_of is None:
+                await storage.delete(entry.key, expect=entry.revision)
+                continue
+            meta = stored["metadata"]
+            await self._resources.delete(
+                kind_of, meta.get("namespace", ""), meta["name"], DeleteOptions(), Call(_SYSTEM), admit=False
+            )
+        if not await self.leave(name):
+            text = "CustomResource deletion is in progress"
+
+            def progress(definition: Obj) -> Obj:
+                _condition(definition, "Terminating", "True", "InstanceDeletionInProgress", text, now)
+                return definition
+
+            await self._change(name, progress)
+
+    async def leave(self, name: str) -> bool:
+        """Lets an ending definition go if nothing of it is left."""
+        if (await self._resources.storage.list(f"/registry/{name}/", limit=1)).entries:
+            return False
+        now = rfc3339(self._resources.clock.now())
 
         def release(definition: Obj) -> Obj:
-            definition["metadata"]["finalizers"] = [f for f in definition["metadata"]["finalizers"] if f != CLEANUP]
+            meta = definition["metadata"]
+            meta["finalizers"] = [f for f in meta.get("finalizers") or () if f != CLEANUP]
+            _condition(definition, "Terminating", "False", "InstanceDeletionCompleted", "removed all instances", now)
             return definition
 
-        await self._resources.update(self._kind, "", name, release, Call(User("system:apiserver")), system=True)
+        if await self._resources.find(self._kind, "", name) is not None:
+            await self._change(name, release)
+        return True
+
+    # What is served
 
     def _register(self, definition: Obj) -> None:
         name = definition["metadata"]["name"]
         self._unregister(name)
-        rows = list(rows_of(definition))
+        rows = list(rows_of(definition, self._webhook(definition)))
         for kind, custom in rows:
             self._resources.registry.add(kind)
             self._resources.custom[(kind.group_version, kind.plural)] = custom
         self._rows[name] = [kind for kind, _ in rows]
 
+    def _webhook(self, definition: Obj) -> Webhook | None:
+        conversion = definition["spec"].get("conversion") or {}
+        if conversion.get("strategy") != "Webhook":
+            return None
+        kind = definition["spec"]["names"]["kind"]
+        return Webhook(conversion.get("webhook") or {}, kind, self._services, self._resources.ids)
+
     def _unregister(self, name: str) -> None:
         for kind in self._rows.pop(name, ()):
             self._resources.registry.remove(kind)
             self._resources.custom.pop((kind.group_version, kind.plural), None)
+            self._resources.behaviours.pop(kind.resource, None)
+
+
+class _Ending(Behaviour):
+    """The behaviour of resources whose definition is ending."""
+
+    def __init__(self, definitions: Definitions, kind: Kind, name: str) -> None:
+        self._definitions = definitions
+        self._kind = kind
+        self._name = name
+
+    async def before_create(self, obj: Obj, call: Call) -> None:
+        raise errors.create_while_terminating(self._kind)
+
+    async def removed(self, obj: Obj) -> None:
+        await self._definitions.leave(self._name)
+
+
+_NAMES = (
+    ("plural", "PluralConflict"),
+    ("singular", "SingularConflict"),
+    ("shortNames", "ShortNamesConflict"),
+    ("kind", "KindConflict"),
+    ("listKind", "ListKindConflict"),
+)
+
+
+def accept_names(definition: Obj, others: Sequence[Obj]) -> tuple[Obj, tuple[str, str] | None]:
+    """The names that a definition gets beside the others of its group, and reason and text of the last conflict."""
+    spec = definition["spec"]["names"]
+    wanted = {key: value for key, value in spec.items() if value}
+    wanted.setdefault("singular", spec["kind"].lower())
+    wanted.setdefault("listKind", spec["kind"] + "List")
+    held = (definition.get("status") or {}).get("acceptedNames") or {}
+    resources: set[str] = set()
+    kinds: set[str] = set()
+    for other in others:
+        taken = (other.get("status") or {}).get("acceptedNames") or {}
+        resources.update(filter(None, (taken.get("plural"), taken.get("singular"), *(taken.get("shortNames") or ()))))
+        kinds.update(filter(None, (taken.get("kind"), taken.get("listKind"))))
+    accepted: Obj = {"plural": held.get("plural", ""), "kind": held.get("kind", "")}
+    accepted.update({key: value for key, value in held.items() if value})
+    conflict: tuple[str, str] | None = None
+    for key, reason in _NAMES:
+        used = kinds if key in ("kind", "listKind") else resources
+        asked = wanted.get(key) or []
+        present = held.get(key) or []
+        many = [asked] if isinstance(asked, str) else [name for name in asked if name not in present]
+        clashes = [f'"{name}" is already in use' for name in many if name in used and name != held.get(key)]
+        if clashes:
+            conflict = (reason, clashes[0] if len(clashes) == 1 else f"[{', '.join(clashes)}]")
+        elif asked:
+            accepted[key] = asked
+        else:
+            accepted.pop(key, None)
+    if wanted.get("categories"):
+        accepted["categories"] = wanted["categories"]
+    else:
+        accepted.pop("categories", None)
+    return accepted, conflict
 
 
 def _established(definition: Obj) -> bool:
@@ -143,11 +280,13 @@ def _condition(obj: Obj, type: str, status: str, reason: str, message: str, now:
     obj["status"]["conditions"] = [*(c for c in held if c.get("type") != type), made]
 
 
-def rows_of(definition: Obj) -> Iterable[tuple[Kind, Custom]]:
+def rows_of(definition: Obj, webhook: Webhook | None = None) -> Iterable[tuple[Kind, Custom]]:
     """The rows of a definition's served versions."""
     spec = definition["spec"]
-    words = spec["names"]
+    words = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
     stored = next((v["name"] for v in spec["versions"] if v.get("storage")), spec["versions"][0]["name"])
+    # What is read may be older than the schema: only the first one is sure to have filled in its defaults.
+    changed = definition["metadata"].get("generation", 1) > 1
     for version in spec["versions"]:
         if not version.get("served"):
             continue
@@ -175,44 +314,93 @@ def rows_of(definition: Obj) -> Iterable[tuple[Kind, Custom]]:
             ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
             definition["metadata"]["name"],
             f"{spec['group']}/{stored}",
-            _renamed,
+            renamed,
             "",
             strategy,
             subresources,
             _columns(version),
             {p: _field(p) for p in (f["jsonPath"].lstrip(".") for f in version.get("selectableFields") or ())},
+            list_kind=words.get("listKind") or f"{words['kind']}List",
+            read=_reader(schema) if (changed or version["name"] != stored) and _has_defaults(schema) else None,
         )
-        yield kind, Custom(schema, of_json_schema(schema), subs.get("scale") or {})
+        yield (
+            kind,
+            Custom(schema, of_json_schema(schema), subs.get("scale") or {}, _deprecation(gv, kind, version), webhook),
+        )
 
 
-def _renamed(obj: Obj, version: str) -> Obj:
-    """Conversion `None`: the version's name is all that differs."""
-    return {**obj, "apiVersion": version}
+def _deprecation(gv: GroupVersion, kind: Kind, version: Mapping[str, Any]) -> str:
+    if not version.get("deprecated"):
+        return ""
+    return str(version.get("deprecationWarning") or f"{gv} {kind.kind} is deprecated")
+
+
+def _has_defaults(schema: Any) -> bool:
+    """Whether reading an object may fill something in."""
+    if not isinstance(schema, Mapping):
+        return False
+    parts = [schema.get("items"), schema.get("additionalProperties"), *(schema.get("properties") or {}).values()]
+    return any(isinstance(part, Mapping) and ("default" in part or _has_defaults(part)) for part in parts)
+
+
+def _reader(schema: Mapping[str, Any]) -> Callable[[Obj], Obj]:
+    """Fills in what the schema has come to say since an object was stored."""
+
+    def read(obj: Obj) -> Obj:
+        made: Obj = fresh(obj)
+        structural.default(made, schema)
+        return made
+
+    return read
 
 
 def _field(path: str) -> Callable[[Obj], str]:
+    parsed = jsonpath.parse("." + path)
+
     def value(obj: Obj) -> str:
-        found = structural.at(obj, "." + path)
-        return "" if found is None else str(found).lower() if isinstance(found, bool) else str(found)
+        found = parsed.first(obj)
+        return "" if found is None else jsonpath.printed(found)
 
     return value
 
 
-def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
-    def cell(path: str) -> Callable[[Obj, datetime], Any]:
-        return lambda obj, now: structural.at(obj, path)
+def _cell(type: str, value: Any, now: datetime) -> Any:
+    """What a column shows of the value at its path; None of one that does not fit its type."""
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    match type:
+        case "string":
+            return jsonpath.printed(value)
+        case "integer":
+            return int(value) if number else None
+        case "number":
+            return float(value) if number else None
+        case "boolean":
+            return value if isinstance(value, bool) else None
+        case "date" if isinstance(value, str):
+            try:
+                return age((now - parse_time(value)).total_seconds())
+            except TimeError:
+                return "<invalid>"
+    return None
 
-    name = Column("Name", "string", lambda obj, now: obj["metadata"]["name"], "name")
+
+def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
+    def cell(path: str, type: str) -> Callable[[Obj, datetime], Any]:
+        parsed = jsonpath.parse(path)
+        return lambda obj, now: _cell(type, parsed.first(obj), now)
+
     given = version.get("additionalPrinterColumns")
     if not given:
-        return ()
+        return (NAME, Column("Age", "date", AGE.value, "", AGE.description))
     return (
-        name,
+        NAME,
         *(
             Column(
                 column["name"],
                 column["type"],
-                cell(column["jsonPath"]),
+                cell(column["jsonPath"], column["type"]),
                 column.get("format", ""),
                 column.get("description", "")
                 or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
@@ -224,9 +412,10 @@ def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
 
 
 def _strategy(schema: Mapping[str, Any], *, status: bool) -> Strategy:
+    structure = structural.Structure(schema)
+
     def check(errors: Any, obj: Obj, context: Context) -> None:
-        found: Sequence[FieldError] = structural.validate(obj, schema)
-        errors.extend(found)
+        errors.extend(structure.check(obj, context.old))
 
     def create(obj: Obj, context: Context) -> None:
         if status:

@@ -137,6 +137,12 @@ def method_not_allowed() -> ApiError:
     return status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
+def create_while_terminating(kind: Kind) -> ApiError:
+    details = {"group": kind.group_version.group, "kind": kind.plural}
+    text = "create not allowed while custom resource definition is terminating"
+    return status(405, "MethodNotAllowed", text, details)
+
+
 def unsupported_verb(kind: Kind, verb: str) -> ApiError:
     return status(405, "MethodNotAllowed", f"{verb} is not supported on resources of kind {kind.resource!r}", {})
 

@@ -245,21 +245,25 @@ async def _read(
 ) -> tuple[Page, Sequence[Record]]:
     """A page of what fits. With a selector as many storage pages are read as it takes to fill it."""
     storage = resources.storage
-    of = resources.records.of
+
+    async def ready(page: Page) -> list[Record]:
+        records = [resources.records.of(entry) for entry in page.entries]
+        await resources.ready(kind, records)
+        return records
+
     name = selection.fields.exact("metadata.name")
     if name and kind.namespaced and (namespace := selection.fields.exact("metadata.namespace")):
         prefix = f"{prefix}{namespace}/" if not prefix.endswith(f"/{namespace}/") else prefix
     if not selection:
         page = await storage.list(prefix, at=at, start=start, limit=limit)
-        return page, [of(entry) for entry in page.entries]
+        return page, await ready(page)
     if not limit:
         page = await storage.list(prefix, at=at, start=start)
-        return page, [r for r in map(of, page.entries) if selection.fits(r, kind)]
+        return page, [r for r in await ready(page) if selection.fits(r, kind)]
     found: list[Record] = []
     while True:
         page = await storage.list(prefix, at=at, start=start, limit=limit)
-        for i, entry in enumerate(page.entries):
-            record = of(entry)
+        for i, record in enumerate(await ready(page)):
             if selection.fits(record, kind):
                 found.append(record)
                 if len(found) == limit:

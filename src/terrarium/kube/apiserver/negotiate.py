@@ -79,7 +79,7 @@ def choose(
         known = True
         shape, group, version = parameters.get("as", ""), parameters.get("g", ""), parameters.get("v", "")
         if shape:
-            if not shapes or version not in _FORMS.get((shape, group), ()):
+            if not shapes or version not in _FORMS.get((shape, group), ()) or (shape == "Table" and media == PROTOBUF):
                 continue
             return Form(media, shape, version, pretty or parameters.get("pretty") == "1")
         return Form(media, pretty=pretty or parameters.get("pretty") == "1")

@@ -91,22 +91,36 @@ class Record:
         """The object as `kind` shows it."""
         stored = self.stored
         version = str(kind.group_version)
-        if stored["apiVersion"] == version:
+        if stored["apiVersion"] == version and kind.read is None:
             return stored
-        key = ("obj", kind.group_version)
+        # By the row too: a definition that changes makes new rows, and old objects read otherwise.
+        key = ("obj", kind.group_version, kind.read)
         found: Obj | None = self._cache.get(key)
         if found is None:
-            found = kind.convert(fresh(stored), version) if kind.convert else {**stored, "apiVersion": version}
+            found = stored
+            if stored["apiVersion"] != version:
+                found = kind.convert(fresh(stored), version) if kind.convert else {**stored, "apiVersion": version}
+            if kind.read is not None:
+                found = kind.read(found)
             self._cache[key] = found
         return found
 
+    def keep(self, kind: Kind, obj: Obj) -> None:
+        """Remembers what a conversion that `kind` can't do by itself has given."""
+        self._cache[("obj", kind.group_version, kind.read)] = kind.read(obj) if kind.read is not None else obj
+
+    def has(self, kind: Kind) -> bool:
+        """Whether the object can be shown as `kind` without asking anybody."""
+        own = bool(self.stored["apiVersion"] == str(kind.group_version))
+        return own or ("obj", kind.group_version, kind.read) in self._cache
+
     def json(self, kind: Kind) -> bytes:
         """The object as `kind` shows it, in JSON."""
-        key = ("json", kind.group_version)
+        key = ("json", kind.group_version, kind.read)
         found: bytes | None = self._cache.get(key)
         if found is None:
             head = f'{{"kind":"{kind.kind}","apiVersion":"{kind.group_version}"'.encode()
-            whole = self.entry.revision > 0 and self.entry.value.startswith(head)
+            whole = self.entry.revision > 0 and kind.read is None and self.entry.value.startswith(head)
             found = splice(self.entry) if whole else orjson.dumps(self.obj(kind))
             self._cache[key] = found
         return found

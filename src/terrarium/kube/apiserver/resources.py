@@ -159,7 +159,11 @@ class Resources:
 
     async def find(self, kind: Kind, namespace: str, name: str) -> Record | None:
         entry = await self.storage.get(self.key(kind, namespace, name))
-        return self.records.of(entry) if entry else None
+        if entry is None:
+            return None
+        record = self.records.of(entry)
+        await self.ready(kind, [record])
+        return record
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Record:
         record = await self.find(kind, namespace, name)
@@ -170,7 +174,9 @@ class Resources:
     async def all(self, kind: Kind, namespace: str = "") -> list[Obj]:
         """Every object of a kind now, as the kind shows it."""
         page = await self.storage.list(self.prefix(kind, namespace))
-        return [self.records.of(entry).obj(kind) for entry in page.entries]
+        records = [self.records.of(entry) for entry in page.entries]
+        await self.ready(kind, records)
+        return [record.obj(kind) for record in records]
 
     # Writing
 
@@ -198,8 +204,27 @@ class Resources:
             return kind.convert(fresh(obj), kind.storage_version)
         return obj
 
-    def _encode(self, kind: Kind, obj: Obj) -> bytes:
-        stored = self._stored_form(kind, obj)
+    def converts(self, kind: Kind) -> bool:
+        """Whether a webhook converts objects of a kind."""
+        custom = self.custom.get((kind.group_version, kind.plural)) if self.custom else None
+        return custom is not None and custom.webhook is not None
+
+    async def ready(self, kind: Kind, records: Sequence[Record]) -> None:
+        """Has what a definition's webhook must convert converted, so that all records can be shown as `kind`."""
+        if not self.converts(kind):
+            return
+        custom = self.custom[(kind.group_version, kind.plural)]
+        lacking = [record for record in records if not record.has(kind)]
+        made = await custom.webhook.convert([record.stored for record in lacking], str(kind.group_version))
+        for record, obj in zip(lacking, made, strict=True):
+            record.keep(kind, obj)
+
+    async def _encode(self, kind: Kind, obj: Obj) -> bytes:
+        if self.converts(kind) and kind.storage_version != obj["apiVersion"]:
+            custom = self.custom[(kind.group_version, kind.plural)]
+            stored = (await custom.webhook.convert([fresh(obj)], kind.storage_version))[0]
+        else:
+            stored = self._stored_form(kind, obj)
         row = self.registry.kind(*_group_version(stored["apiVersion"]), stored["kind"]) or kind
         return encode(typed.encode(stored, row.schema, self.minor) if row.schema else stored)
 
@@ -252,7 +277,7 @@ class Resources:
             call.warn(text)
         await self._validate(request, call)
         key = self.key(kind, meta.get("namespace", ""), name)
-        value = self._encode(kind, obj)
+        value = await self._encode(kind, obj)
         if call.dry_run:
             if await self.storage.get(key) is not None:
                 raise errors.already_exists(kind, name)
@@ -266,6 +291,7 @@ class Resources:
             deleting = bool(current["metadata"].get("deletionTimestamp"))
             raise errors.already_exists(kind, name, deleting=deleting) from None
         record = self.records.of(entry)
+        await self.ready(kind, [record])
         await behaviour.written(record.obj(kind), None)
         return record
 
@@ -293,6 +319,7 @@ class Resources:
             if entry is None:
                 raise errors.not_found(kind, name)
             current = self.records.of(entry)
+            await self.ready(kind, [current])
             old = fresh(current.obj(kind))
             made = transform(fresh(old))
             obj: Obj = await made if inspect.isawaitable(made) else made
@@ -359,8 +386,9 @@ class Resources:
         if call.dry_run:
             return Record.unsaved(obj)
         await behaviour.checked(obj, old, call)
-        entry = await self.storage.put(current.entry.key, self._encode(kind, obj), expect=current.entry.revision)
+        entry = await self.storage.put(current.entry.key, await self._encode(kind, obj), expect=current.entry.revision)
         record = self.records.of(entry)
+        await self.ready(kind, [record])
         await behaviour.written(record.obj(kind), old)
         return record
 
@@ -392,6 +420,7 @@ class Resources:
             if entry is None:
                 raise errors.not_found(kind, name)
             current = self.records.of(entry)
+            await self.ready(kind, [current])
             try:
                 return await self._delete(kind, name, current, options, call, admit)
             except Conflict:
@@ -445,8 +474,9 @@ class Resources:
     async def _store_deleting(self, kind: Kind, current: Record, obj: Obj, call: Call) -> Record:
         if call.dry_run:
             return Record.unsaved(obj)
-        entry = await self.storage.put(current.entry.key, self._encode(kind, obj), expect=current.entry.revision)
+        entry = await self.storage.put(current.entry.key, await self._encode(kind, obj), expect=current.entry.revision)
         record = self.records.of(entry)
+        await self.ready(kind, [record])
         await self._behaviour(kind).written(record.obj(kind), current.obj(kind))
         return record
 

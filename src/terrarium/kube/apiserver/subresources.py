@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api import selectors
+from terrarium.kube.api import jsonpath, selectors
 from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.hooks import AdmissionRequest
 from terrarium.kube.api.kinds import FieldError, Obj
-from terrarium.kube.apiserver import errors, structural
+from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.api import Sub, Target
 from terrarium.kube.apiserver.resources import Call, DeleteOptions, Resources, check_preconditions
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
@@ -50,17 +50,25 @@ class Scale(_Only):
         if not paths:
             return scale_of(obj)
         made = scale_of({**obj, "spec": {}, "status": {}})
-        replicas = structural.at(obj, paths.get("specReplicasPath", ""))
+        replicas = jsonpath.parse(paths.get("specReplicasPath", "")).first(obj)
         if replicas:
             made["spec"]["replicas"] = replicas
-        made["status"]["replicas"] = structural.at(obj, paths.get("statusReplicasPath", "")) or 0
-        if paths.get("labelSelectorPath") and (text := structural.at(obj, paths["labelSelectorPath"])):
+        made["status"]["replicas"] = jsonpath.parse(paths.get("statusReplicasPath", "")).first(obj) or 0
+        if paths.get("labelSelectorPath") and (text := jsonpath.parse(paths["labelSelectorPath"]).first(obj)):
             made["status"]["selector"] = text
         return made
 
     async def update(self, target: Target, obj: Obj, call: Call) -> Obj:
         replicas = (obj.get("spec") or {}).get("replicas", 0)
         meta = obj.get("metadata") or {}
+        custom = self._paths(target)
+        if replicas < 0 and custom:
+            why = FieldError(
+                "FieldValueInvalid",
+                custom["specReplicasPath"],
+                f"Invalid value: {replicas}: should be a non-negative integer",
+            )
+            raise errors.invalid(target.kind, target.name, [why])
         if replicas < 0:
             why = FieldError(
                 "FieldValueInvalid", "spec.replicas", f"Invalid value: {replicas}: must be greater than or equal to 0"
@@ -78,7 +86,7 @@ class Scale(_Only):
             holder[path[-1]] = replicas
             return old
 
-        path = self._paths(target).get("specReplicasPath", ".spec.replicas").strip(".").split(".")
+        path = custom.get("specReplicasPath", ".spec.replicas").strip(".").split(".")
 
         record = await self._resources.update(
             target.kind, target.namespace, target.name, change, call, subresource="scale"

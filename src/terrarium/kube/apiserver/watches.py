@@ -6,7 +6,7 @@ resourceVersion (or from 0) begins with what there is.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from terrarium.kube.api.kinds import Kind, Obj
@@ -64,8 +64,9 @@ class Watching:
             # The watch is opened at the list's revision, and no write can come between: reads are from memory.
             page = await storage.list(self._prefix)
             self.revision = page.revision
-            for entry in page.entries:
-                record = self._resources.records.of(entry)
+            records = [self._resources.records.of(entry) for entry in page.entries]
+            await self._resources.ready(self.kind, records)
+            for entry, record in zip(page.entries, records, strict=True):
                 if self._selection.fits(record, self.kind):
                     initial.append(Change("ADDED", record, entry.revision))
             since = page.revision
@@ -89,7 +90,11 @@ class Watching:
         if isinstance(batch, Progress):
             self.revision = max(self.revision, batch.revision)
             return []
-        return list(self._changes(batch))  # type: ignore[arg-type]
+        assert isinstance(batch, Sequence)
+        if self._resources.converts(self.kind):
+            entries = [e for event in batch for e in (event.entry, event.previous) if e is not None]
+            await self._resources.ready(self.kind, [self._resources.records.of(entry) for entry in entries])
+        return list(self._changes(batch))
 
     def _changes(self, batch: Iterable[Event]) -> Iterable[Change]:
         records = self._resources.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from terrarium.kube.api.columns.make import AGE, CREATED, NAME, NONE, UNSET, at, column, number, string
@@ -183,6 +184,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "ipaddresses.networking.k8s.io": (
         NAME,
         column("ParentRef", _parent, about="@networking.v1.IPAddressSpec.parentRef"),
+        replace(AGE, unnamed=True),
     ),
     "servicecidrs.networking.k8s.io": (
         NAME,
@@ -349,7 +351,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
             lambda c: at(c, "spec", "signerName") or NONE,
             about="@certificates.v1beta1.CertificateSigningRequestSpec.signerName",
         ),
-        column("Requestor", string("spec", "username"), about="@certificates.v1beta1.CertificateSigningRequestSpec.request"),
+        column(
+            "Requestor", string("spec", "username"), about="@certificates.v1beta1.CertificateSigningRequestSpec.request"
+        ),
         column(
             "RequestedDuration", _csr_duration, about="@certificates.v1.CertificateSigningRequestSpec.expirationSeconds"
         ),

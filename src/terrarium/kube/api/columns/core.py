@@ -136,7 +136,7 @@ def _attributes(obj: Obj) -> str:
 
 
 def _capacity(claim: Obj) -> str:
-    return str(at(claim, "status", "capacity", "storage") or "") if at(claim, "spec", "volumeName") else ""
+    return str(at(claim, "status", "capacity", "storage") or "0") if at(claim, "spec", "volumeName") else ""
 
 
 def _claim_modes(claim: Obj) -> str:
@@ -181,7 +181,7 @@ def _count(event: Obj) -> int:
     series = event.get("series")
     if series:
         return int(series.get("count") or 0)
-    return int(event.get("count") or event.get("deprecatedCount") or (1 if event.get("eventTime") else 0))
+    return int(event.get("count") or event.get("deprecatedCount") or 1)
 
 
 def _involved(event: Obj) -> Obj:
@@ -264,7 +264,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
     ),
     "persistentvolumes": (
         NAME,
-        column("Capacity", string("spec", "capacity", "storage"), about="@core.v1.PersistentVolumeSpec.capacity"),
+        column(
+            "Capacity", string("spec", "capacity", "storage", empty="0"), about="@core.v1.PersistentVolumeSpec.capacity"
+        ),
         column(
             "Access Modes",
             lambda v: _modes(at(v, "spec", "accessModes")),

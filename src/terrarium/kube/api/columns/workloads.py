@@ -63,7 +63,6 @@ def _job_status(job: Obj) -> str:
     for kind, word in (
         ("Suspended", "Suspended"),
         ("FailureTarget", "FailureTarget"),
-        ("SuccessCriteriaMet", "SuccessCriteriaMet"),
     ):
         if kind in held:
             return word
@@ -141,6 +140,14 @@ def _or(value: Any, empty: str) -> str:
     return empty if value is None else str(value)
 
 
+SCALE: tuple[Column, ...] = (
+    NAME,
+    column("Desired", number("spec", "replicas"), "integer", about="@autoscaling.v1.ScaleSpec.replicas"),
+    column("Available", number("status", "replicas"), "integer", about="@autoscaling.v1.ScaleStatus.replicas"),
+    AGE,
+)
+"""Of the subresource `scale`, whatever has it."""
+
 COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "deployments.apps": (
         NAME,
@@ -209,7 +216,9 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
             "integer",
             about="@apps.v1.DaemonSetStatus.currentNumberScheduled",
         ),
-        column("Ready", number("status", "numberReady"), "integer", about="@extensions.v1beta1.DaemonSetStatus.numberReady"),
+        column(
+            "Ready", number("status", "numberReady"), "integer", about="@extensions.v1beta1.DaemonSetStatus.numberReady"
+        ),
         column(
             "Up-to-date",
             number("status", "updatedNumberScheduled"),
