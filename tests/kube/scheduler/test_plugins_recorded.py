@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from tests.kube.scheduler.recordings import bare, cases
 
-from terrarium.kube.scheduler.replay import DOORS
+from terrarium.kube.scheduler.replay import DOORS, FAST_DOORS, Answer
 
 FIELDS = (
     "ignored",
@@ -34,11 +35,12 @@ def _preemption(entry: dict[str, Any]) -> tuple[Any, Any]:
     return sorted(said.get("chosen") or ()), {n: c.get("victims") for n, c in candidates.items()}
 
 
+@pytest.mark.parametrize("doors", [pytest.param(DOORS, id="plain"), pytest.param(FAST_DOORS, id="fast")])
 @pytest.mark.parametrize("case", [pytest.param(c, id=c["id"]) for c in cases("plugins")])
-def test_as_recorded(case: dict[str, Any]) -> None:
+def test_as_recorded(case: dict[str, Any], doors: Mapping[str, Callable[[], Answer]]) -> None:
     asked = {k: v for k, v in case.items() if k != "expect"}
     asked["follow"] = [e.get("placed") for e in case["expect"]]
-    answer = DOORS["plugins"]()(asked)
+    answer = doors["plugins"]()(asked)
     assert answer is not None
     for recorded, entry in zip(case["expect"], answer["expect"], strict=True):
         if "sampling" in recorded or case["family"] == "sampling":

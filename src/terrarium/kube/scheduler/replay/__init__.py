@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO
 
 from terrarium.kube.api.kinds import Obj
@@ -24,10 +25,13 @@ DOORS: Mapping[str, Callable[[], Answer]] = {
 }
 """Each door makes its own answering function, which may remember what a first line told it."""
 
+FAST_DOORS: Mapping[str, Callable[[], Answer]] = {**DOORS, "plugins": lambda: partial(plugins.place, fewest_nodes=0)}
+"""The same, with clusters of any size on the fast path."""
 
-def serve(door: str, source: IO[str], sink: IO[str]) -> None:
+
+def serve(door: str, source: IO[str], sink: IO[str], fast: bool = False) -> None:
     """Answers every line of `source` on `sink`."""
-    answer = DOORS[door]()
+    answer = (FAST_DOORS if fast else DOORS)[door]()
     for line in source:
         said = answer(json.loads(line))
         if said is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.scheduler.cycle import Decision, Sampling, decide, survey
+from terrarium.kube.scheduler.fast import FEWEST_NODES, FastPath
 from terrarium.kube.scheduler.framework import Change, Code, Cycle, Framework, OnlyNodes, PreFilterAnswer, Rejection
 from terrarium.kube.scheduler.preemption import Preemption, preempt
 from terrarium.kube.scheduler.profiles import frameworks
@@ -34,7 +35,7 @@ def tables(cluster: Mapping[str, Iterable[Obj]]) -> dict[str, dict[str, Obj]]:
     return found
 
 
-def place(case: Obj) -> Obj:
+def place(case: Obj, fewest_nodes: int = FEWEST_NODES) -> Obj:
     """Answers a case of family `plugins`: each pod of `schedule` in turn, those that fit standing where `follow` says."""
     cluster = case["cluster"]
     pods: dict[str, Pod] = {}
@@ -45,6 +46,7 @@ def place(case: Obj) -> Obj:
     objects = Objects(tables({k: v for k, v in cluster.items() if k not in ("nodes", "pods")}))
     snapshot = Snapshot.of(nodes, pods.values(), objects)
     profiles = frameworks(case.get("config"))
+    fast = FastPath(fewest_nodes)
     sampling = Sampling(case["percentageOfNodesToScore"]) if "percentageOfNodesToScore" in case else None
     answers = []
     for index, key in enumerate(case["schedule"]):
@@ -58,7 +60,7 @@ def place(case: Obj) -> Obj:
             said = {"plugin": gate.plugin, "code": gate.code.value, "message": gate.message}
             answers.append({"pod": key, "preEnqueue": said})
             continue
-        decision = decide(framework, pod, snapshot, lambda best: best[0], sampling)
+        decision = decide(framework, pod, snapshot, lambda best: best[0], sampling, fast)
         if sampling:
             answers.append(_sampled(key, decision))
         else:
