@@ -237,6 +237,6 @@ def sizes_of(
                 here = next((v for k, v in (here.get("properties") or {}).items() if escaped(k) == step), None)
             if here is None:
                 return None
-        return largest(here)
+        return largest(here) if here is not None else None
 
     return size

@@ -229,7 +229,7 @@ def _succeeds(run: Callable[..., Any]) -> Function:
 
 
 def _canonical(text: Any) -> bool:
-    return str(_address(text)) == text
+    return bool(str(_address(text)) == text)
 
 
 def _network(text: Any) -> Network:

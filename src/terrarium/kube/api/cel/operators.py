@@ -187,7 +187,7 @@ def compare(a: Any, b: Any) -> int | None:
         return None if a != a or b != b else int(a > b) - int(a < b)
     if type(a) is type(b) and isinstance(a, str):
         left, right = a.encode("utf-8", "surrogatepass"), b.encode("utf-8", "surrogatepass")
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     if type(a) is type(b) and isinstance(a, (bool, bytes, Timestamp, Duration)):
         return int(a > b) - int(a < b)
     raise no_overload()

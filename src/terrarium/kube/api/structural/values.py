@@ -7,7 +7,7 @@ lists have a same place only in lists of type map.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from terrarium.kube.api import regexes
@@ -198,7 +198,7 @@ def _combined(value: Any, schema: Schema, path: str) -> list[FieldError]:
     if parts := schema.get("anyOf"):
         results = [validate(value, part, path, root=False) for part in parts]
         if all(results):
-            found += [_whole(path, "must validate at least one schema (anyOf)"), *min(results, key=len)]
+            found += [_whole(path, "must validate at least one schema (anyOf)"), *_nearest(results)]
     if parts := schema.get("oneOf"):
         results = [validate(value, part, path, root=False) for part in parts]
         fits = sum(not result for result in results)
@@ -206,7 +206,7 @@ def _combined(value: Any, schema: Schema, path: str) -> list[FieldError]:
             tail = f"Found {fits} valid alternatives" if fits else "Found none valid"
             found.append(_whole(path, f"must validate one and only one schema (oneOf). {tail}"))
             if not fits:
-                found += min(results, key=len)
+                found += _nearest(results)
     if parts := schema.get("allOf"):
         results = [validate(value, part, path, root=False) for part in parts]
         found += [error for result in results for error in result]
@@ -218,8 +218,18 @@ def _combined(value: Any, schema: Schema, path: str) -> list[FieldError]:
     return found
 
 
+def _nearest(results: Sequence[list[FieldError]]) -> list[FieldError]:
+    return min(results, key=lambda result: len(result))
+
+
 def _whole(path: str, text: str) -> FieldError:
     return FieldError("FieldValueInvalid", "<nil>", f'Invalid value: "": "{path}" {text}')
 
 
-_CHECKS = {"string": _string, "integer": _number, "number": _number, "array": _array, "object": _object}
+_CHECKS: Mapping[str, Callable[[Any, Schema, str, Any, bool], list[FieldError]]] = {
+    "string": _string,
+    "integer": _number,
+    "number": _number,
+    "array": _array,
+    "object": _object,
+}

@@ -1,32 +1,23 @@
 """CustomResourceDefinitions: names, versions, structural schemas, subresources, columns, conversion.
 
 Errors of a definition whose versions share one schema are told as of the old top-level fields, as the real server
-does: `spec.validation.openAPIV3Schema`. Rules in CEL are compiled by whoever runs them, not here.
+does: `spec.validation.openAPIV3Schema`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from terrarium.kube.api import names
+from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, Obj
-from terrarium.kube.api.validation.fields import Errors, at, items
+from terrarium.kube.api.validation import schemas
+from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 APPROVED = "api-approved.kubernetes.io"
 _PROTECTED = (".k8s.io", ".kubernetes.io")
-_TYPES = ("array", "boolean", "integer", "number", "object", "string")
-_PYTHON: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "array": (list,),
-    "object": (dict,),
-}
-_COMBINED = ("allOf", "anyOf", "oneOf")
+MOST_SELECTABLE = 8
 
 
 def definition(errors: Errors, obj: Obj, context: Context) -> None:
@@ -74,17 +65,61 @@ def _group(errors: Errors, group: str) -> None:
 
 def _versions(errors: Errors, spec: Obj) -> None:
     seen: set[str] = set()
-    stored = 0
+    stored, unique = 0, True
+    versions = spec.get("versions") or []
     for where, version in items(spec.get("versions"), "spec.versions"):
         name = version.get("name") or ""
         if names.dns_label_1035(name):
             errors.invalid(f"{where}.name", name, ",".join(names.dns_label_1035(name)))
-        if name in seen:
-            errors.invalid("spec.versions", name, "must contain unique version names")
+        if version.get("deprecationWarning") is not None and not version.get("deprecated"):
+            errors.invalid(
+                f"{where}.deprecationWarning", version["deprecationWarning"], "can only be set for deprecated versions"
+            )
+        unique = unique and name not in seen
         seen.add(name)
         stored += bool(version.get("storage"))
+    if not unique:
+        errors.invalid("spec.versions", Raw(_shown(versions)), "must contain unique version names")
     if stored != 1:
-        errors.invalid("spec.versions", "", "must have exactly one version marked as storage version")
+        errors.invalid(
+            "spec.versions", Raw(_shown(versions)), "must have exactly one version marked as storage version"
+        )
+    if versions and names.dns_label_1035(versions[0].get("name") or ""):
+        name = versions[0].get("name") or ""
+        errors.invalid("spec.version", name, ",".join(names.dns_label_1035(name)))
+
+
+_PARTS = (
+    ("Schema", "schema", "*apiextensions.CustomResourceValidation"),
+    ("Subresources", "subresources", "*apiextensions.CustomResourceSubresources"),
+    ("AdditionalPrinterColumns", "additionalPrinterColumns", "[]apiextensions.CustomResourceColumnDefinition"),
+    ("SelectableFields", "selectableFields", "[]apiextensions.SelectableField"),
+)
+
+
+def _shown(versions: list[Obj]) -> str:
+    """Versions as Go prints them. What all have alike stands elsewhere in the server's own form, so it is nil here."""
+
+    def part(version: Obj, name: str, field: str, type: str) -> str:
+        value = version.get(field)
+        shared = all((v.get(field) or None) == (value or None) for v in versions)
+        pointer = type.startswith("*")
+        if shared or not value:
+            return f"{name}:({type})(nil)" if pointer else f"{name}:{type}(nil)"
+        return f"{name}:({type})(0xc000000000)" if pointer else f"{name}:{type}{{}}"
+
+    shown = []
+    for version in versions:
+        flags = ", ".join(
+            f"{name}:{str(bool(version.get(name.lower()))).lower()}" for name in ("Served", "Storage", "Deprecated")
+        )
+        warning = "nil" if version.get("deprecationWarning") is None else "0xc000000000"
+        parts = ", ".join(part(version, *row) for row in _PARTS)
+        shown.append(
+            f"apiextensions.CustomResourceDefinitionVersion{{Name:{gotext.quote(version.get('name') or '')}, {flags}, "
+            f"DeprecationWarning:(*string)({warning}), {parts}}}"
+        )
+    return f"[]apiextensions.CustomResourceDefinitionVersion{{{', '.join(shown)}}}"
 
 
 def _names(errors: Errors, held: Obj, path: str) -> None:
@@ -137,6 +172,7 @@ def _contents(errors: Errors, spec: Obj) -> None:
         ("schema", "spec.validation", _schema),
         ("subresources", "spec.subresources", _subresources),
         ("additionalPrinterColumns", "spec.additionalPrinterColumns", _columns),
+        ("selectableFields", "spec.selectableFields", lambda e, held, path: _selectable(e, held, path, versions[0])),
     ):
         if versions and shared(field):
             check(errors, versions[0].get(field), old)
@@ -177,99 +213,38 @@ def _columns(errors: Errors, held: Any, path: str) -> None:
             errors.invalid(f"{where}.JSONPath", text, "must be a simple json path starting with .")
 
 
-# -- structural schemas -----------------------------------------------------------------------------------------------
-
-
 def _schema(errors: Errors, held: Any, path: str) -> None:
     schema = (held or {}).get("openAPIV3Schema")
-    if schema is None:
-        return
-    path = f"{path}.openAPIV3Schema"
-    if schema.get("nullable"):
-        errors.forbidden(f"{path}.nullable", "nullable cannot be true at the root")
-    if schema.get("additionalProperties") is not None:
-        errors.forbidden(f"{path}.additionalProperties", "must not be used at the root")
-    _walk(errors, schema, path)
-    kind = schema.get("type") or ""
-    if not kind:
-        errors.required(f"{path}.type", "must not be empty at the root")
-    elif kind != "object":
-        errors.invalid(f"{path}.type", kind, "must be object at the root")
+    if schema is not None:
+        schemas.whole(errors, schema, f"{path}.openAPIV3Schema")
 
 
-def _walk(errors: Errors, schema: Mapping[str, Any], path: str, *, logical: bool = False) -> None:
-    if schema.get("additionalProperties") is not None and schema.get("properties"):
-        errors.forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
-    kind = schema.get("type") or ""
-    if kind and kind not in _TYPES:
-        errors.unsupported(f"{path}.type", kind, _TYPES)
-    if schema.get("pattern"):
-        _pattern(errors, schema["pattern"], f"{path}.pattern")
-    if schema.get("uniqueItems"):
-        errors.forbidden(
-            f"{path}.uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        )
-    if "default" in schema and kind in _PYTHON:
-        _default(errors, schema["default"], kind, f"{path}.default")
-    for name in sorted(schema.get("properties") or {}):
-        _child(
-            errors,
-            schema["properties"][name],
-            f"{path}.properties[{name}]",
-            "must not be empty for specified object fields",
-            logical,
-        )
-    more = schema.get("additionalProperties")
-    if isinstance(more, Mapping):
-        _child(errors, more, f"{path}.additionalProperties", "must not be empty for specified object fields", logical)
-    element = schema.get("items")
-    if isinstance(element, Mapping):
-        _child(errors, element, f"{path}.items", "must not be empty for specified array items", logical)
-    elif kind == "array" and not logical:
-        errors.required(f"{path}.items", "must be specified")
-    for name in _COMBINED:
-        for where, inner in items(schema.get(name), f"{path}.{name}"):
-            _walk(errors, inner, where, logical=True)
-    if isinstance(schema.get("not"), Mapping):
-        _walk(errors, schema["not"], f"{path}.not", logical=True)
-
-
-def _child(errors: Errors, schema: Mapping[str, Any], path: str, empty: str, logical: bool) -> None:
-    free = schema.get("x-kubernetes-int-or-string") or schema.get("x-kubernetes-preserve-unknown-fields")
-    _walk(errors, schema, path, logical=logical)
-    if not schema.get("type") and not free and not logical:
-        errors.required(f"{path}.type", empty)
-
-
-def _pattern(errors: Errors, text: str, path: str) -> None:
-    try:
-        re.compile(text)
-    except re.error as wrong:
-        missing = text.count("(") > text.count(")")
-        told = f"missing closing ): `{text}`" if missing else f"{wrong}: `{text}`"
-        errors.invalid(path, text, f"must be a valid regular expression, but isn't: error parsing regexp: {told}")
-
-
-def _json_type(value: Any) -> str:
-    for name, types in (
-        ("boolean", (bool,)),
-        ("integer", (int,)),
-        ("number", (float,)),
-        ("string", (str,)),
-        ("array", (list,)),
-    ):
-        if isinstance(value, types):
-            return name
-    return "null" if value is None else "object"
-
-
-def _default(errors: Errors, value: Any, kind: str, path: str) -> None:
-    if isinstance(value, _PYTHON[kind]) and (kind == "boolean" or not isinstance(value, bool)):
-        return
-    if value is None:
-        return
-    found = _json_type(value)
-    errors.wrong_type(path, found, f' in body must be of type {kind}: "{found}"')
+def _selectable(errors: Errors, held: Any, path: str, version: Obj) -> None:
+    """Fields of selectors lead to plain values of the schema."""
+    if len(held or ()) > MOST_SELECTABLE:
+        errors.too_many(path, len(held), MOST_SELECTABLE)
+    seen: set[str] = set()
+    for where, selected in items(held, path):
+        text = selected.get("jsonPath") or ""
+        if not text:
+            errors.required(f"{where}.jsonPath")
+            continue
+        if not re.fullmatch(r"(\.[A-Za-z_][\w-]*)+", text):
+            errors.invalid(f"{where}.jsonPath", text, "is an invalid path: does not point to a valid field")
+            continue
+        if text.startswith(".metadata."):
+            errors.invalid(f"{where}.jsonPath", text, "must not point to fields in metadata")
+        if text in seen:
+            errors.duplicate(f"{where}.jsonPath", text)
+        seen.add(text)
+        here: Any = at(version, "schema", "openAPIV3Schema")
+        for step in text[1:].split("."):
+            here = at(here, "properties", step)
+        if here is None:
+            errors.invalid(f"{where}.jsonPath", text, "is an invalid path: does not point to a valid field")
+        elif here.get("type") not in ("string", "boolean", "integer") or here.get("x-kubernetes-int-or-string"):
+            text_ = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
+            errors.invalid(f"{where}.jsonPath", text, text_)
 
 
 def definition_update(errors: Errors, obj: Obj, context: Context) -> None:
@@ -279,6 +254,15 @@ def definition_update(errors: Errors, obj: Obj, context: Context) -> None:
         for c in at(context.old, "status", "conditions") or ()
     )
     definition(errors, obj, context)
+    served = {v.get("name") for v in at(obj, "spec", "versions") or ()}
+    for where, name in items(at(obj, "status", "storedVersions"), "status.storedVersions"):
+        if name not in served:
+            text = (
+                f"missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions "
+                f"until a storage migration ensures no data remains persisted in {name} and removes {name} from "
+                "status.storedVersions"
+            )
+            errors.invalid(where, name, text)
     if established:
         for field in ("group", "scope"):
             errors.immutable(f"spec.{field}", at(obj, "spec", field), at(context.old, "spec", field))
