@@ -41,6 +41,10 @@ class Sub(Protocol):
     """A subresource that is not simply another way to write the object."""
 
     async def get(self, target: Target, call: Call) -> Obj: ...
+    async def present(self, target: Target, call: Call) -> Obj:
+        """What a patch is applied to."""
+        ...
+
     async def create(self, target: Target, obj: Obj, call: Call) -> tuple[int, Obj]: ...
     async def update(self, target: Target, obj: Obj, call: Call) -> Obj: ...
 
@@ -156,7 +160,7 @@ class Api:
         if patch.type == "apply":
             return await ownership.apply(self, target, patch, call)
         if sub is not None:
-            old = await sub.get(target, call)
+            old = await sub.present(target, call)
             made = self._patched(old, patch, target, call)
             return 200, Record.unsaved(await sub.update(target, made, call))
         record = await self.resources.update(

@@ -61,6 +61,10 @@ class Discovery:
         made: dict[str, list[GroupVersion]] = self._once("groups", make)
         return made
 
+    def custom_only(self, group: str) -> bool:
+        """Whether nothing built in is of a group: then unknown paths below it are answered as outside the API."""
+        return not any(kind.schema for kind in self._registry if kind.group_version.group == group)
+
     def api_versions(self) -> dict[str, Any]:
         return {
             "kind": "APIVersions",

@@ -29,6 +29,28 @@ _JOB_WARNING = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set "
     "propagationPolicy=Orphan to suppress this warning"
 )
+_ONCE = {
+    "admissionregistration.k8s.io": ("v1alpha1", "v1beta1"),
+    "apiextensions.k8s.io": ("v1beta1",),
+    "apiregistration.k8s.io": ("v1beta1",),
+    "apps": ("v1beta1", "v1beta2"),
+    "authentication.k8s.io": ("v1alpha1", "v1beta1"),
+    "authorization.k8s.io": ("v1beta1",),
+    "autoscaling": ("v2beta1", "v2beta2"),
+    "batch": ("v1beta1",),
+    "certificates.k8s.io": ("v1alpha1", "v1beta1"),
+    "coordination.k8s.io": ("v1beta1",),
+    "discovery.k8s.io": ("v1beta1",),
+    "events.k8s.io": ("v1beta1",),
+    "flowcontrol.apiserver.k8s.io": ("v1beta1", "v1beta2", "v1beta3"),
+    "networking.k8s.io": ("v1alpha1", "v1beta1"),
+    "node.k8s.io": ("v1alpha1", "v1beta1"),
+    "policy": ("v1beta1",),
+    "rbac.authorization.k8s.io": ("v1alpha1", "v1beta1"),
+    "scheduling.k8s.io": ("v1alpha1", "v1beta1"),
+    "storage.k8s.io": ("v1alpha1", "v1beta1"),
+}
+"""Versions that are not served but still known: kube-apiserver reads them, and then finds that they don't belong."""
 _WATCH_LIST_SINCE = 34
 """The minor version from which watches may begin with initial events."""
 DEPRECATED = {
@@ -135,6 +157,10 @@ class Handlers:
             raise errors.bad_request("couldn't get version/kind; json: kind and apiVersion must be strings")
         registry = self._api.resources.registry
         group, _, plain = version.rpartition("/")
+        if given == name and version != api_version and self._relative(group, plain, given, api_version):
+            raise errors.bad_request(
+                f"the API version in the data ({version}) does not match the expected API version ({api_version})"
+            )
         if registry.kind(group, plain, given) is None:
             raise errors.bad_request(
                 f'{given} in version "{plain}" cannot be handled as a {name}: no kind "{given}" is registered for version '
@@ -146,6 +172,12 @@ class Handlers:
             else f"{given} in version {quote(plain)} cannot be handled as a {name}: "
             f"converting ({plain}.{given}) to ({_version(api_version)}.{name}): unknown conversion"
         )
+
+    def _relative(self, group: str, version: str, kind: str, expected: str) -> bool:
+        """Whether the same kind of another version is meant: one that is served, or that once was."""
+        if group != expected.rpartition("/")[0]:
+            return False
+        return version in _ONCE.get(group, ()) or self._api.resources.registry.kind(group, version, kind) is not None
 
     def _body_kind(self, target: Target) -> str:
         sub = target.kind.subresources.get(target.subresource)

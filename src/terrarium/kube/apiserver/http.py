@@ -105,7 +105,7 @@ class App:
         return self._api.resources.registry.resource(info.group, info.version, info.resource)
 
     def _no_kind(self, info: Info) -> Reply:
-        if info.group and not self._pages.discovery.groups().get(info.group):
+        if info.group and self._pages.discovery.custom_only(info.group):
             return not_found_page()
         raise errors.unknown_path()
 

@@ -146,6 +146,8 @@ class Pages:
             elif len(parts) == 3:
                 found = self.discovery.resource_list(GroupVersion(parts[1], parts[2]))
         if found is None:
+            if parts[0] == "apis" and self.discovery.custom_only(parts[1]):
+                return not_found_page()
             raise errors.unknown_path()
         return self._encoded(request, found)
 

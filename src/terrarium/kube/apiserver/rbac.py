@@ -157,9 +157,11 @@ class Rbac:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._picture: Picture | None = None
+        self._writes = 0
 
     def changed(self) -> None:
         self._picture = None
+        self._writes += 1
 
     def _kind(self, plural: str) -> Kind:
         kind = self._resources.registry.resource(GROUP, "v1", plural)
@@ -167,10 +169,13 @@ class Rbac:
         return kind
 
     async def picture(self) -> Picture:
-        while self._picture is None:
+        while (found := self._picture) is None:
+            writes = self._writes
             lists = [await self._resources.all(self._kind(plural)) for plural in self.KINDS]
-            self._picture = picture(*lists)
-        return self._picture
+            # What was written while reading may be missing: then it is read again.
+            if writes == self._writes:
+                self._picture = picture(*lists)
+        return found
 
     async def grants(self, user: User, namespace: str) -> list[Grant]:
         """All that holds for a user in a namespace ("" for the cluster)."""

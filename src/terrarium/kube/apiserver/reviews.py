@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from terrarium.base.clock import rfc3339
+from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.hooks import Attributes, Unauthenticated, User
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.api import Creator, Target
 from terrarium.kube.apiserver.authentication import Authentication
-from terrarium.kube.apiserver.authorization import MASTERS, Union
+from terrarium.kube.apiserver.authorization import Union
+from terrarium.kube.apiserver.node import is_node
 from terrarium.kube.apiserver.rbac import Rbac
 from terrarium.kube.apiserver.resources import Call, Resources
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
@@ -38,12 +40,14 @@ def _check(target: Target, obj: Obj, *, subject: bool) -> None:
     spec = obj.get("spec") or {}
     found: list[FieldError] = []
     has_resource, has_path = spec.get("resourceAttributes") is not None, spec.get("nonResourceAttributes") is not None
+    path = spec.get("nonResourceAttributes") or {}
     if has_resource and has_path:
         found.append(
             FieldError(
                 "FieldValueInvalid",
                 "spec.nonResourceAttributes",
-                'Invalid value: "": cannot be specified in combination with resourceAttributes',
+                f"Invalid value: authorization.NonResourceAttributes{{Path:{quote(path.get('path', ''))}, "
+                f"Verb:{quote(path.get('verb', ''))}}}: cannot be specified in combination with resourceAttributes",
             )
         )
     if not has_resource and not has_path:
@@ -100,18 +104,17 @@ class RulesReview:
             raise errors.bad_request("no namespace on request")
         resources: list[Obj] = []
         paths: list[Obj] = []
-        if MASTERS in call.user.groups:
-            resources.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-            paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
         for rule in await self._rbac.rules(call.user, namespace):
             raw: dict[str, Any] = rule.raw()
-            if raw in resources:
+            if raw in resources or raw in paths:
                 continue
             if rule.urls:
                 paths.append({"verbs": raw["verbs"], "nonResourceURLs": raw["nonResourceURLs"]})
             else:
                 resources.append(raw)
-        status = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+        status: dict[str, Any] = {"resourceRules": resources, "nonResourceRules": paths, "incomplete": False}
+        if is_node(call.user):
+            status.update(incomplete=True, evaluationError="node authorizer does not support user rule resolution")
         return {**obj, "spec": {}, "status": status}
 
 

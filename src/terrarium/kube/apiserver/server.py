@@ -28,6 +28,7 @@ from terrarium.kube.apiserver.discovery import Discovery
 from terrarium.kube.apiserver.documents import Documents
 from terrarium.kube.apiserver.handlers import Handlers
 from terrarium.kube.apiserver.http import App
+from terrarium.kube.apiserver.identity import Identity
 from terrarium.kube.apiserver.listener import Listener
 from terrarium.kube.apiserver.local import Door
 from terrarium.kube.apiserver.metrics import Metrics
@@ -171,7 +172,10 @@ class ApiServer:
             self._port = await self._listener.start()
             self._discovery.address = f"{self.config.host}:{self._port}"
         await services.ensure_endpoints(self.resources, self.config.host, self._port or 443, self.ca)
+        identity = Identity(self.resources, self.clock, self.config.host, self._port)
+        await identity.announce()
         self._tasks.keep("compaction", self._compact)
+        self._tasks.keep("identity", identity.keep)
         self._ready = True
 
     async def close(self) -> None:

@@ -23,6 +23,9 @@ class _Only:
     async def get(self, target: Target, call: Call) -> Obj:
         raise errors.method_not_allowed()
 
+    async def present(self, target: Target, call: Call) -> Obj:
+        return await self.get(target, call)
+
     async def create(self, target: Target, obj: Obj, call: Call) -> tuple[int, Obj]:
         raise errors.method_not_allowed()
 
@@ -37,6 +40,13 @@ class Scale(_Only):
         self._resources = resources
 
     async def get(self, target: Target, call: Call) -> Obj:
+        obj = (await self._resources.get(target.kind, target.namespace, target.name)).obj(target.kind)
+        path = self._paths(target).get("specReplicasPath", "")
+        if path and jsonpath.parse(path).first(obj) is None:
+            raise errors.internal(f'the spec replicas field "{path}" does not exist')
+        return self._scale(target, obj)
+
+    async def present(self, target: Target, call: Call) -> Obj:
         obj = (await self._resources.get(target.kind, target.namespace, target.name)).obj(target.kind)
         return self._scale(target, obj)
 

@@ -59,7 +59,7 @@ SELECTABLE: Mapping[str, Mapping[str, Read]] = {
         "status.nominatedNodeName": _text("status", "nominatedNodeName"),
     },
     "nodes": {"spec.unschedulable": _flag("spec", "unschedulable")},
-    "namespaces": {"status.phase": _text("status", "phase"), "name": _text("metadata", "name")},
+    "namespaces": {"status.phase": _text("status", "phase")},
     "secrets": {"type": _text("type")},
     "services": {"spec.clusterIP": _text("spec", "clusterIP"), "spec.type": _text("spec", "type")},
     "events": _EVENTS,

@@ -8,6 +8,7 @@ from typing import Any
 
 from terrarium.kube.api.columns.make import (
     AGE,
+    META,
     NAME,
     NONE,
     UNKNOWN,
@@ -15,6 +16,7 @@ from terrarium.kube.api.columns.make import (
     column,
     containers_and_images,
     labels,
+    name_of,
     number,
     selector,
     since,
@@ -141,7 +143,7 @@ def _or(value: Any, empty: str) -> str:
 
 
 SCALE: tuple[Column, ...] = (
-    NAME,
+    column("Name", name_of, about=META + "name"),
     column("Desired", number("spec", "replicas"), "integer", about="@autoscaling.v1.ScaleSpec.replicas"),
     column("Available", number("status", "replicas"), "integer", about="@autoscaling.v1.ScaleStatus.replicas"),
     AGE,
@@ -169,7 +171,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         column("Ready", number("status", "readyReplicas"), "integer", about="@apps.v1.ReplicaSetStatus.readyReplicas"),
         AGE,
         *containers_and_images(),
-        _of("apps.v1.ReplicaSetSpec"),
+        _of("extensions.v1beta1.ReplicaSetSpec"),
     ),
     "replicationcontrollers": (
         NAME,
@@ -238,7 +240,7 @@ COLUMNS: Mapping[str, tuple[Column, ...]] = {
         ),
         AGE,
         *containers_and_images(),
-        _of("apps.v1.DaemonSetSpec"),
+        _of("extensions.v1beta1.DaemonSetSpec"),
     ),
     "controllerrevisions.apps": (
         NAME,
