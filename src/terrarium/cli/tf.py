@@ -11,12 +11,13 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from terrarium.base.diagnostics import Diagnostic
     from terrarium.cli.tf_world import World
 
 VERSION = "1.11.4"
@@ -151,6 +152,7 @@ def main(args: list[str]) -> int:
         )
         return 1
     from terrarium.cli.tf_flags import FlagError, HelpWanted, WrongUse
+    from terrarium.cli.tf_options import BadOptions
     from terrarium.cli.tf_world import World, failure_diagnostic
 
     try:
@@ -177,8 +179,10 @@ def main(args: list[str]) -> int:
         from terrarium.cli.tf_help import command_path, help_text
 
         print(problem, file=sys.stderr)
-        print(help_text(command_path(name, rest)))
+        print(help_text(command_path(name, rest)), file=sys.stderr if problem.quiet else sys.stdout)
         return 1
+    except BadOptions as problem:
+        return bad_options(world, name, problem.diagnostics, problem.as_json)
     except FlagError as problem:
         return flag_problem(world, name, rest, str(problem))
     except DiagnosedFailure as failure:
@@ -234,14 +238,23 @@ def flag_problem(world: World, name: str, args: list[str], text: str) -> int:
             print(help_text(path), file=sys.stderr)
         print(f"Error parsing command-line flags: {text}\n", file=sys.stderr)
         return 1
-    problem = error("Failed to parse command-line flags", text)
-    if "-json" in args and name in ("plan", "apply", "destroy", "refresh", "init"):
+    return bad_options(
+        world,
+        name,
+        [error("Failed to parse command-line flags", text)],
+        "-json" in args and name == "init",
+    )
+
+
+def bad_options(world: World, name: str, diagnostics: Sequence[Diagnostic], as_json: bool) -> int:
+    """Says what is wrong with options, and where help is."""
+    if as_json:
         from terrarium.cli.tf_json_ui import diagnostics_json, header
 
         header(world)
-        diagnostics_json(world, [problem])
+        diagnostics_json(world, diagnostics)
         return 1
-    code = world.fail(problem)
+    code = world.fail(diagnostics)
     print(f"\nFor more help on using this command, run:\n  terraform {name} -help", file=sys.stderr)
     return code
 

@@ -14,12 +14,20 @@ FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 
 class FlagError(Exception):
-    """A flag that is not there, or has a wrong value."""
+    """A flag that is not there, or has a wrong value. `parsed` is what came before it, and as `rest` what comes after."""
+
+    def __init__(self, text: str, parsed: Parsed) -> None:
+        super().__init__(text)
+        self.parsed = parsed
 
 
 class WrongUse(Exception):
     """A command was used in a way that its help explains: the text goes to standard error, the help to standard
-    output."""
+    output (with `quiet` to standard error too)."""
+
+    def __init__(self, text: str, quiet: bool = False) -> None:
+        super().__init__(text)
+        self.quiet = quiet
 
 
 class HelpWanted(Exception):
@@ -67,6 +75,11 @@ def parse(args: Sequence[str], kinds: Mapping[str, str], permute: bool = False) 
     arguments."""
     parsed = Parsed()
     rest = list(args)
+
+    def wrong(text: str) -> FlagError:
+        parsed.rest += rest
+        return FlagError(text, parsed)
+
     while rest:
         word = rest.pop(0)
         if len(word) < 2 or not word.startswith("-"):
@@ -80,31 +93,31 @@ def parse(args: Sequence[str], kinds: Mapping[str, str], permute: bool = False) 
             break
         name, equals, value = word.lstrip("-").partition("=") if word[:2] == "--" else word[1:].partition("=")
         if word.startswith("---") or not name or name.startswith("="):
-            raise FlagError(f"bad flag syntax: {word}")
+            raise wrong(f"bad flag syntax: {word}")
         kind = kinds.get(name)
         if kind is None:
             if name in ("h", "help"):
                 raise HelpWanted
-            raise FlagError(f"flag provided but not defined: -{name}")
+            raise wrong(f"flag provided but not defined: -{name}")
         if kind == "bool":
             text = value if equals else "true"
             if text not in TRUE + FALSE:
-                raise FlagError(f'invalid boolean value "{text}" for -{name}: parse error')
+                raise wrong(f'invalid boolean value "{text}" for -{name}: parse error')
             parsed.flags[name] = text in TRUE
             continue
         if not equals:
             if not rest:
-                raise FlagError(f"flag needs an argument: -{name}")
+                raise wrong(f"flag needs an argument: -{name}")
             value = rest.pop(0)
         if kind == "duration" and not _DURATION.fullmatch(value):
-            raise FlagError(f'invalid value "{value}" for flag -{name}: parse error')
+            raise wrong(f'invalid value "{value}" for flag -{name}: parse error')
         if kind == "many":
             parsed.many.append((name, value))
         elif kind == "int":
             try:
                 parsed.flags[name] = int(value, 0)
             except ValueError:
-                raise FlagError(f'invalid value "{value}" for flag -{name}: parse error') from None
+                raise wrong(f'invalid value "{value}" for flag -{name}: parse error') from None
         else:
             parsed.flags[name] = value
     return parsed

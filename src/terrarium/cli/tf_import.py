@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from terrarium.base.diagnostics import error, has_errors
 from terrarium.base.source import Source
 from terrarium.cli.tf_flags import WrongUse, parse
-from terrarium.cli.tf_run import COMMON, begin, checked_configuration, functions_session, gathered_variables
+from terrarium.cli.tf_options import COMMON
+from terrarium.cli.tf_run import begin, checked_configuration, functions_session, gathered_variables
 from terrarium.cli.tf_view import Lines
 from terrarium.cli.tf_world import World
 from terrarium.engine import variables
@@ -34,7 +35,7 @@ def import_(world: World, args: Sequence[str]) -> int:
     flags = parse(args, COMMON | {"config": "text", "allow-missing-config": "bool", "ignore-remote-version": "bool"})
     begin(world, flags)
     if len(flags.rest) != 2:
-        raise WrongUse("The import command expects two arguments.")
+        raise WrongUse("The import command expects two arguments.", quiet=True)
     text, id = flags.rest
     try:
         address = parse_instance(text)

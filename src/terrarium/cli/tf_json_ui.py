@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from terrarium.base.clock import real_monotonic
-from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
+from terrarium.base.diagnostics import Diagnostic, Severity, has_errors
 from terrarium.cli.tf_flags import Parsed
 from terrarium.cli.tf_world import World
 from terrarium.engine.addresses import Instance, module_text
@@ -234,7 +234,7 @@ def plan_json(world: World, flags: Parsed, mode: Mode) -> int:
             planned(world, found)
             if not found.errored:
                 plan_summary(world, found)
-            if flags.text("out"):
+            if flags.text("out") and not found.aborted:
                 tf_run.save_plan(world, found, root, store, Path(flags.text("out")))
         diagnostics_json(world, diagnostics)
         if found is None or found.errored:
@@ -248,22 +248,12 @@ def plan_json(world: World, flags: Parsed, mode: Mode) -> int:
 def apply_json(world: World, flags: Parsed, mode: Mode) -> int:
     """`apply -json` and `destroy -json`."""
     from terrarium.cli import tf_run
+    from terrarium.cli.tf_saved import load_saved
 
     header(world)
-    if not flags.rest and not flags.flag("auto-approve"):
-        diagnostics_json(
-            world,
-            [
-                error(
-                    "Plan file or auto-approve required",
-                    "Terraform cannot ask for interactive approval when -json is set. You can either apply a saved plan file, or enable the -auto-approve option.",
-                )
-            ],
-        )
-        return 1
     with tf_run.interruptible(world) as stopped:
         if flags.rest:
-            found, root, store, diagnostics = tf_run.load_saved(world, flags, Path(flags.rest[0]))
+            found, root, store, diagnostics = load_saved(world, flags, Path(flags.rest[0]))
         else:
             found, root, store, diagnostics = tf_run.make(world, flags, mode, "Apply", stopped, events=JsonLines(world))
         try:

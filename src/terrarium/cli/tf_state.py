@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from terrarium.base.diagnostics import Diagnostic, error
@@ -150,7 +151,7 @@ def push(world: World, args: Sequence[str]) -> int:
     store = world.store()
     with store.locked("state-push", flags.flag("lock", True)):
         current = store.load()
-        if not flags.flag("force") and current.lineage:
+        if not flags.flag("force") and current.lineage and not current.empty:
             if given.lineage != current.lineage:
                 world.streams.err.write(
                     f'Failed to write state: cannot import state with lineage "{given.lineage}" over unrelated state with lineage "{current.lineage}"\n'
@@ -161,6 +162,11 @@ def push(world: World, args: Sequence[str]) -> int:
                     f"Failed to write state: cannot import state with serial {given.serial} over newer state with serial {current.serial}\n"
                 )
                 return 1
+        if not current.empty or given.lineage != current.lineage or not given.empty:
+            # Something changes: the serial tells.
+            given.serial += bool(current.lineage) and write(replace(given, serial=0)) != write(
+                replace(current, serial=0)
+            )
         store.replace(write(given))
     return 0
 
@@ -261,7 +267,7 @@ def _mark(world: World, args: Sequence[str], tainted: bool) -> int:
         },
     )
     if len(flags.rest) != 1:
-        raise WrongUse(f"The {name} command expects exactly one argument.")
+        raise WrongUse(f"The {name} command expects exactly one argument.", quiet=True)
     try:
         address = parse_instance(flags.rest[0])
     except AddressError as problem:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.base.ids import Ids
+from terrarium.engine import builtin_functions
 from terrarium.engine.addresses import BUILTIN
 from terrarium.engine.plan_object import equal
 from terrarium.engine.provider import (
@@ -22,7 +23,7 @@ from terrarium.engine.provider import (
 )
 from terrarium.engine.state import TERRAFORM_VERSION, State
 from terrarium.language.json_values import from_json
-from terrarium.language.types import DYNAMIC, STRING
+from terrarium.language.types import DYNAMIC, STRING, Type
 from terrarium.language.values import NULL, Value, null, object_of, string, unknown
 
 DATA_BLOCK = Block(
@@ -33,17 +34,42 @@ DATA_BLOCK = Block(
         "id": Attribute(STRING, computed=True),
     }
 )
+
+
+def _described(
+    type: Type, text: str, required: bool = False, optional: bool = False, computed: bool = False
+) -> Attribute:
+    return Attribute(type, description=text, markdown=True, required=required, optional=optional, computed=computed)
+
+
 REMOTE_STATE = Block(
     attributes={
-        "backend": Attribute(STRING, required=True),
-        "config": Attribute(DYNAMIC, optional=True),
-        "defaults": Attribute(DYNAMIC, optional=True),
-        "outputs": Attribute(DYNAMIC, computed=True),
-        "workspace": Attribute(STRING, optional=True),
+        "backend": _described(STRING, "The remote backend to use, e.g. `remote` or `http`.", required=True),
+        "config": _described(
+            DYNAMIC,
+            "The configuration of the remote backend. Although this is optional, most backends require some "
+            "configuration.\n\nThe object can use any arguments that would be valid in the equivalent `terraform { backend "
+            '"<TYPE>" { ... } }` block.',
+            optional=True,
+        ),
+        "defaults": _described(
+            DYNAMIC,
+            "Default values for outputs, in case the state file is empty or lacks a required output.",
+            optional=True,
+        ),
+        "outputs": _described(
+            DYNAMIC, "An object containing every root-level output in the remote state.", computed=True
+        ),
+        "workspace": _described(
+            STRING, "The Terraform workspace to use, if the backend supports workspaces.", optional=True
+        ),
     }
 )
 SCHEMA = ProviderSchema(
-    Schema(Block()), {"terraform_data": Schema(DATA_BLOCK)}, {"terraform_remote_state": Schema(REMOTE_STATE)}
+    Schema(Block()),
+    {"terraform_data": Schema(DATA_BLOCK)},
+    {"terraform_remote_state": Schema(REMOTE_STATE)},
+    functions=builtin_functions.SIGNATURES,
 )
 _DATA_TYPE = DATA_BLOCK.type
 _REMOTE_TYPE = REMOTE_STATE.type
@@ -157,7 +183,7 @@ class Builtin:
         return ValueResult(_object("remote", **{**data, "outputs": object_of(outputs)}))
 
     def call(self, function: str, arguments: Sequence[Value]) -> ValueResult:
-        return ValueResult(null(), (error("Unknown function", f"There is no function {function}."),))
+        return builtin_functions.call(function, arguments)
 
     def stop(self) -> None: ...
 

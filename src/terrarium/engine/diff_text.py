@@ -103,8 +103,15 @@ def show(node: Node, depth: int = 0, style: Style = Style()) -> str:
 
 
 def finish(markup: str, colour: bool) -> str:
-    """Markup to text."""
-    return paint(markup, colour).replace("\x00", "[")
+    """Markup to text, with colours off at its end."""
+    return (paint(markup, colour) if colour or "[" in markup else markup).replace("\x00", "[")
+
+
+def pieces(markup: str, colour: bool) -> str:
+    """Markup to text where each piece that ends in `[reset]` was painted for itself, as Terraform's differences are."""
+    if not colour:
+        return finish(markup, False)
+    return finish(markup.replace("[reset]", "[reset][reset]"), True).removesuffix("\x1b[0m")
 
 
 def warnings(node: Node, depth: int) -> list[str]:

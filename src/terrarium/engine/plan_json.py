@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from terrarium.engine.addresses import ModuleInstance, module_text
@@ -13,7 +14,7 @@ from terrarium.engine.state import TERRAFORM_VERSION, marked
 from terrarium.engine.state_json import checks_json, identity, modules_json, state_document
 from terrarium.engine.value_trees import known, path_json, path_order, sensitives, unknowns
 from terrarium.language.type_expressions import to_json as type_to_json
-from terrarium.language.values import EPHEMERAL
+from terrarium.language.values import EPHEMERAL, null
 
 
 def plan_document(plan: Plan, root: ModuleNode, plugins: Plugins) -> dict[str, Any]:
@@ -74,6 +75,15 @@ def planned_values(plan: Plan) -> dict[str, Any]:
         values["outputs"] = outputs
     rows: list[tuple[ModuleInstance, dict[str, Any]]] = []
     for change in plan.changes:
+        if change.action is Action.FORGET:
+            # It goes on to exist, but nothing is known of it any longer.
+            row = identity(change.address) | {
+                "provider_name": change.source,
+                "schema_version": change.schema_version,
+                "sensitive_values": False,
+            }
+            rows.append((change.address.module, row))
+            continue
         if change.after.is_null or change.deposed:
             continue
         # What the schema hides is forgotten here when the object is replaced: Terraform plans it a second time then.
@@ -91,6 +101,8 @@ def planned_values(plan: Plan) -> dict[str, Any]:
 
 def change_json(change: ResourceChange) -> dict[str, Any]:
     """The `change` of a resource."""
+    if change.action is Action.FORGET:
+        change = replace(change, after=null(change.after.type))
     row: dict[str, Any] = {
         "actions": list(change.action.value),
         "before": known(change.before),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from terrarium.engine.addresses import key_text, module_text
-from terrarium.engine.diff_text import SYMBOLS, Style, attribute_name, finish, show
+from terrarium.engine.diff_text import SYMBOLS, Style, attribute_name, finish, pieces, show
 from terrarium.engine.diff_tree import EVERYTHING, Change, Node, Paths, compare_any, compare_block
 from terrarium.engine.plan import Action, Mode, OutputChange, Plan, ResourceChange
 from terrarium.engine.plugins import Plugins
@@ -34,7 +34,7 @@ class PlanText:
         self._out.append(wrap(text, self.width - 1) + "\n")
 
     def rule(self) -> str:
-        return finish(f"[dark_gray]{'─' * (self.width - 1)}[reset]", self.colour) + "\n"
+        return finish(f"[dark_gray]\n{'─' * (self.width - 1)}", self.colour) + "\n"
 
     # --- parts -------------------------------------------------------------------------------------------------
 
@@ -51,7 +51,9 @@ class PlanText:
             f'{"data" if change.address.mode == "data" else "resource"} "{change.address.type}" "{change.address.name}"'
         )
         symbol = SYMBOLS[change.action]
-        return finish(f"{comment(change, drift)}{symbol} {header} {show(tree, 0, style)}", self.colour)
+        return finish(comment(change, drift), self.colour) + pieces(
+            f"{symbol} {header} {show(tree, 0, style)}", self.colour
+        )
 
     def render(self, plan: Plan, no_changes: bool | None = None) -> str:
         """The whole plan. `no_changes` false says that applying will at least update the state."""
@@ -75,7 +77,7 @@ class PlanText:
             )
             for action in _LEGEND:
                 if counts.get(action):
-                    self.put(_LEGEND[action] + "\n")
+                    self._out.append(finish(_LEGEND[action], self.colour) + "\n")
         if shown:
             if plan.errored:
                 self._out.append("\nTerraform planned the following actions, but then encountered a problem:\n")
@@ -193,7 +195,7 @@ class PlanText:
             if tree.action is Action.NOOP:
                 continue
             name = attribute_name(output.name).ljust(width)
-            found.append(finish(f"{SYMBOLS[tree.action]} {name} = {show(tree)}", self.colour))
+            found.append(pieces(f"{SYMBOLS[tree.action]} {name} = {show(tree)}", self.colour))
         return "\n".join(found)
 
 

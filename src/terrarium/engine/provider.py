@@ -61,6 +61,8 @@ class Attribute:
     write_only: bool = False
     deprecated: bool = False
     description: str = ""
+    markdown: bool = False
+    """Whether the description is Markdown, not plain text."""
 
     @property
     def type(self) -> Type:

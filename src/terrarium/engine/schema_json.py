@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from terrarium.engine.provider import Attribute, Block, ProviderSchema, Schema
+from terrarium.engine.provider import Attribute, Block, ProviderSchema, Schema, Signature
 from terrarium.language.type_expressions import to_json
 
 
@@ -20,7 +20,7 @@ def attribute_json(attribute: Attribute) -> dict[str, Any]:
         row["type"] = to_json(attribute.type)
     if attribute.description:
         row["description"] = attribute.description
-    row["description_kind"] = "plain"
+    row["description_kind"] = "markdown" if attribute.markdown else "plain"
     for flag in ("deprecated", "required", "optional", "computed", "sensitive", "write_only"):
         if getattr(attribute, flag):
             row[flag] = True
@@ -54,7 +54,9 @@ def _schemas(schemas: Mapping[str, Schema]) -> dict[str, Any]:
 
 def provider_json(schema: ProviderSchema) -> dict[str, Any]:
     """All schemas of a provider."""
-    row: dict[str, Any] = {"provider": {"version": schema.provider.version, "block": block_json(schema.provider.block)}}
+    row: dict[str, Any] = {"provider": {"version": schema.provider.version}}
+    if schema.provider.block.attributes or schema.provider.block.blocks:
+        row["provider"]["block"] = block_json(schema.provider.block)
     for name, schemas in (
         ("resource_schemas", schema.resources),
         ("data_source_schemas", schema.data_sources),
@@ -62,6 +64,20 @@ def provider_json(schema: ProviderSchema) -> dict[str, Any]:
     ):
         if schemas:
             row[name] = _schemas(schemas)
+    if schema.functions:
+        row["functions"] = {n: _provider_function(f) for n, f in sorted(schema.functions.items())}
+    return row
+
+
+def _provider_function(function: Signature) -> dict[str, Any]:
+    row: dict[str, Any] = {"description": function.description} if function.description else {}
+    if function.summary:
+        row["summary"] = function.summary
+    row["return_type"] = to_json(function.returns)
+    if function.parameters:
+        row["parameters"] = [_parameter(p) for p in function.parameters]
+    if function.variadic is not None:
+        row["variadic_parameter"] = _parameter(function.variadic)
     return row
 
 

@@ -263,6 +263,8 @@ class Walk:
 
     def visit_provider(self, node: Node) -> Diagnostics:
         config = ProviderConfig(node.path, node.type, node.name)
+        if config in self.providers:
+            return []
         try:
             provider, diagnostics = self.configured(config)
         except MissingProvider as missing:
