@@ -135,7 +135,7 @@ def settle(module: Module, gathered: Gathered, need_all: bool = True) -> tuple[d
         if variable is None:
             undeclared.append(given)
             continue
-        value, problems = _value(variable, given)
+        value, problems = value_of(variable, given)
         diagnostics += problems
         values[name] = value if value is not None else unknown(variable.type)
         if value is None and given.expression is not None and variable.required and not _misfit(problems):
@@ -233,7 +233,8 @@ def _literal(variable: Variable) -> bool:
     return isinstance(variable.type, Primitive)
 
 
-def _value(variable: Variable, given: Given) -> tuple[Value | None, list[Diagnostic]]:
+def value_of(variable: Variable, given: Given) -> tuple[Value | None, list[Diagnostic]]:
+    """What was given, as the variable wants it; None when it does not fit."""
     diagnostics: list[Diagnostic] = []
     value = given.value
     subject = variable.range if given.expression is None else given.expression.range
