@@ -20,12 +20,12 @@ def _own_folder() -> Path:
     return Path(sys.executable).parent
 
 
-def real(name: str, hint: str) -> str:
-    """The path of a real client: on PATH, or beside this Python. `Failure` when there is none."""
+def found(name: str) -> str | None:
+    """The path of a real client: on PATH, or beside this Python."""
     path = shutil.which(name) or shutil.which(name, path=str(_own_folder()))
     # A stand-in of ours that calls us again would go round in circles.
     if path is None or "terrarium" in Path(path).read_bytes()[:200].decode("latin-1"):
-        raise Failure(f"there is no {name} on this machine", hint)
+        return None
     return path
 
 
@@ -38,7 +38,9 @@ def aws(arguments: tuple[str, ...]) -> None:
     """
     from terrarium.cli.world import environment
 
-    path = real("aws", "pip install 'terrarium[clients]' brings it.")
+    path = found("aws")
+    if path is None:
+        raise Failure("there is no aws on this machine", "pip install 'terrarium[clients]' brings it.")
     os.execve(path, ["aws", *arguments], {**os.environ, **environment(world_directory(_directory()))})
 
 
@@ -47,19 +49,26 @@ def aws(arguments: tuple[str, ...]) -> None:
 def kubectl(arguments: tuple[str, ...]) -> None:
     """Run kubectl as administrator of the world's cluster; with several, put --cluster NAME first.
 
+    Without a kubectl on this machine, a small one of Terrarium's own answers.
+
     Example: terrarium kubectl get pods -A
     """
     words = list(arguments)
     cluster = ""
     if words[:1] == ["--cluster"] and len(words) > 1:
         cluster, words = words[1], words[2:]
+    path = found("kubectl")
     answer = ask(world_directory(_directory()), {"do": "kubeconfig", "cluster": cluster})
-    path = real("kubectl", "On Debian: apt-get install kubernetes-client")
     # In memory only: the file is gone as soon as kubectl has been given it.
     descriptor = os.memfd_create("kubeconfig", 0)
     os.write(descriptor, answer["kubeconfig"].encode())
     os.set_inheritable(descriptor, True)
-    os.execve(path, ["kubectl", *words], {**os.environ, "KUBECONFIG": f"/proc/self/fd/{descriptor}"})
+    os.environ["KUBECONFIG"] = f"/proc/self/fd/{descriptor}"
+    if path is None:
+        from terrarium.cli.kubectl.main import main
+
+        sys.exit(main(words))
+    os.execve(path, ["kubectl", *words], os.environ)
 
 
 @click.command()

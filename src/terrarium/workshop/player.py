@@ -244,11 +244,10 @@ class Lab:
         shims = self.root / "bin"
         shims.mkdir(parents=True, exist_ok=True)
         own = Path(sys.executable).parent
-        for name, real in (("kubectl", self.clients.kubectl), ("aws", self.clients.aws)):
-            if real is None:
-                shim = shims / name
-                shim.write_text(f'#!/bin/sh\nexec "{own}/terrarium" {name} "$@"\n')
-                shim.chmod(0o755)
+        if self.clients.kubectl is None:
+            shim = shims / "kubectl"
+            shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m terrarium.cli.kubectl "$@"\n')
+            shim.chmod(0o755)
         environment["PATH"] = f"{own}:{environment.get('PATH', '/usr/bin:/bin')}:{shims}"
         environment.setdefault("LANG", "C.UTF-8")
         environment |= {
