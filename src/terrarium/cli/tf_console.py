@@ -68,9 +68,9 @@ def answer(line: str, make_scope: MakeScope) -> tuple[str, list[Diagnostic]]:
 
 def _report(found: Sequence[Diagnostic], colour: bool) -> None:
     if found:
-        from terrarium.language.render import render_all
+        from terrarium.language.render import in_order, render_all
 
-        sys.stderr.write(render_all(found, {}, colour=colour))
+        sys.stderr.write(render_all(in_order(found), {}, colour=colour))
         sys.stderr.flush()
 
 

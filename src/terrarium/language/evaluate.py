@@ -23,7 +23,7 @@ from terrarium.language.references import literal_name, references, static_name
 from terrarium.language.scope import NOTHING_ALLOWED, Scope
 from terrarium.language.text import nfc, quote, safe_prefix
 from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, Dynamic, List, Map, Object, Set, Tuple, Type
-from terrarium.language.unknowns import either
+from terrarium.language.unknowns import either, refined
 from terrarium.language.values import (
     DYNAMIC_UNKNOWN,
     EMPTY_STRING,
@@ -240,8 +240,11 @@ def _splat(e: nodes.Splat, scope: Scope, diagnostics: Diagnostics) -> Value:
         before = len(diagnostics)
         members.append(_value(e.each, scope.child({e.item: item}), diagnostics))
         failed = failed or has_errors(diagnostics[before:])
-    if maybe_absent or failed:
+    if maybe_absent:
         return DYNAMIC_UNKNOWN.with_marks(marks)
+    if failed:
+        # The mistakes are told already; the type may bring more of them to light.
+        return Value(_unknown_splat(e, source, scope, []).type, Unknown(), marks)
     if isinstance(source.type, Tuple):
         return tuple_of(members).with_marks(marks)
     if not members:
@@ -263,14 +266,16 @@ def _splat_type(e: nodes.Splat, item: Type, scope: Scope, diagnostics: Diagnosti
 
 
 def _unknown_splat(e: nodes.Splat, source: Value, scope: Scope, diagnostics: Diagnostics) -> Value:
-    known: Unknown = source.data
     if isinstance(source.type, Tuple):
         types = tuple(_splat_type(e, t, scope, diagnostics) for t in source.type.elements)
         return Value(Tuple(types), Unknown(not_null=True), source.marks)
     assert isinstance(source.type, List | Set)
     result = List(_splat_type(e, source.type.element, scope, diagnostics))
+    known = source.data
+    if not isinstance(known, Unknown):
+        return Value(result, Unknown(), source.marks)
     lengths = Unknown(not_null=True, min_length=known.min_length, max_length=known.max_length)
-    return Value(result, lengths, source.marks)
+    return refined(result, lengths, source.marks)
 
 
 # --- operators -------------------------------------------------------------------------------------------------------
@@ -309,7 +314,7 @@ def _operate(e: nodes.Binary, left: Value, left_found: Diagnostics, scope: Scope
             detail = f"Unsuitable value for right operand: {wrong.message}."
             _fail(found, scope, e.right, "Invalid operand", detail, context=e)
     if found or left_found or right_found:
-        found = [*found, *left_found, *right_found]
+        found = [*left_found, *right_found, *found]
         if has_errors(found):
             return Value(result, Unknown(), a.marks | b.marks), found
     marks = a.marks | b.marks
@@ -750,20 +755,26 @@ def _expand(e: nodes.Call, scope: Scope, diagnostics: Diagnostics, extra: Called
 def _unknown_function(e: nodes.Call, scope: Scope, diagnostics: Diagnostics) -> Value:
     if scope.functions is None:
         return _fail(diagnostics, scope, e, "Function calls not allowed", "Functions may not be called here.")
-    namespace, separator, name = e.name.rpartition("::")
-    namespace += separator
+    _, separator, name = e.name.rpartition("::")
     if separator:
-        known = [n for n in scope.functions if n.startswith(namespace)]
-        if not known:
-            detail = f"There are no functions in namespace {quote(namespace)}."
+        first, *others = e.name.split("::")
+        if first != "provider":
+            detail = (
+                f'The function namespace {quote(first)} is not valid. Provider function calls must use the "provider::" '
+                "namespace prefix."
+            )
+        elif len(others) < 2:
+            detail = 'The function call must include the provider name after the "provider::" prefix.'
         else:
-            near = nearest(name, sorted(n.removeprefix(namespace) for n in known))
-            hint = f" Did you mean {namespace}{near}?" if near else ""
-            detail = f"There is no function named {quote(name)} in namespace {namespace}.{hint}"
-    else:
-        near = nearest(e.name, sorted(scope.functions))
-        hint = f" Did you mean {quote(near)}?" if near else ""
-        detail = f"There is no function named {quote(e.name)}.{hint}"
+            detail = (
+                f"There is no function named {quote(e.name)}. Ensure that provider name {quote(others[0])} is declared in this "
+                f"module's required_providers block, and that this provider offers a function named {quote(name)}."
+            )
+        subject = e.source.range(e.start, e.name_end)
+        return _fail(diagnostics, scope, e, "Unknown provider function", detail, subject, e)
+    near = nearest(e.name, sorted(scope.functions))
+    hint = f" Did you mean {quote(near)}?" if near else ""
+    detail = f"There is no function named {quote(e.name)}.{hint}"
     subject = e.source.range(e.start, e.name_end)
     return _fail(diagnostics, scope, e, "Call to unknown function", detail, subject, e)
 

@@ -362,8 +362,8 @@ def _by_number(of: Value, key: Value) -> Value:
         why = ": indexing a sequence requires a whole number, but the given index has a fractional part"
     elif index < 0:
         why = ": a negative number is not a valid index for a sequence"
-    elif of.marks:
-        why = ""
+    elif of.marks or index > length:
+        why = ""  # far out of range it is not explained
     elif length == 0:
         why = ": the collection has no elements"
     else:

@@ -135,8 +135,10 @@ def _subnets(values: Sequence[Value], type: Type) -> Value:
         start = -(-next_free // size) * size
         # The first is found by going back one and forward again, which go-cidr can't do from the lowest address.
         if start + size > end or not (found or network.first):
-            after = found[-1].data if found else str(
-                Network((network.first - size) % (1 << network.bits), length, network.bits)
+            after = (
+                found[-1].data
+                if found
+                else str(Network((network.first - size) % (1 << network.bits), length, network.bits))
             )
             message = f"not enough remaining address space for a subnet with a prefix of {length} bits after {after}"
             raise ArgumentError(i, message)
