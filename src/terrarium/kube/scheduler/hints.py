@@ -265,6 +265,8 @@ def _on(resource: str, actions: str, hint: Hint | None = None) -> Interest:
 _PVC, _PV, _STORAGE = "PersistentVolumeClaim", "PersistentVolume", "storage.k8s.io/"
 
 REGISTERED: Mapping[str, tuple[Interest, ...]] = {
+    # A pod which waits for its preemption is woken through the plugins whose no the preemption is to undo.
+    "DefaultPreemption": (),
     "SchedulingGates": (_on("Pod", "UpdatePodSchedulingGatesEliminated", _itself),),
     "NodeName": (_on("Node", "Add"),),
     "NodeUnschedulable": (

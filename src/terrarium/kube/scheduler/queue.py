@@ -109,11 +109,11 @@ class Queue:
 
     def backoff_until(self, queued: Queued) -> float:
         """When a pod's back-off ends, in whole seconds; 0 when it has not failed yet."""
-        if queued.attempts == 0:
-            return 0.0
+        return 0.0 if queued.attempts == 0 else float(math.floor(self._due(queued)))
+
+    def _due(self, queued: Queued) -> float:
         # More doublings than these reach any longest back-off.
-        doubled = self._initial * 2 ** min(queued.attempts - 1, 40)
-        return float(math.floor(queued.since + min(doubled, self._longest)))
+        return queued.since + min(self._initial * 2.0 ** min(queued.attempts - 1, 40), self._longest)
 
     def _backing_off(self, queued: Queued, now: float) -> bool:
         return queued.attempts > 0 and self.backoff_until(queued) >= math.floor(now)
@@ -232,6 +232,13 @@ class Queue:
                 self._log_start += 1
         return True
 
+    def put_back(self, queued: Queued) -> None:
+        """The pod was popped too early: it is as if it had not been."""
+        if self._land(queued.pod.key, queued):
+            queued.attempts -= 1
+            self._pods[queued.pod.key] = queued
+            self._move(queued, "active")
+
     def done(self, queued: Queued) -> None:
         """The pod has its node (or is no longer to be scheduled)."""
         self._land(queued.pod.key, queued)
@@ -284,6 +291,18 @@ class Queue:
                     break
                 else:
                     self._place(queued, now)
+
+    def next_error(self) -> float | None:
+        """When the first of the pods that an error stopped has waited for its back-off, to the moment."""
+        queued = self._errors.first()
+        return None if queued is None else self._due(queued)
+
+    def flush_errors(self, now: float) -> None:
+        """Pods that an error stopped are tried again as soon as their back-off is over: they need not be put into an
+        order with others that fail within the same second."""
+        while (queued := self._errors.first()) is not None and self._due(queued) <= now:
+            gate = self._gate(queued.pod)
+            self._move(queued, "gated" if gate else "active", queued.plugins | {gate} if gate else None)
 
     def flush_unschedulable(self, now: float) -> None:
         """Pods which waited for five minutes are tried again (each 30 seconds)."""

@@ -79,6 +79,9 @@ class Recorder:
         self._host = host
         self._queues: list[asyncio.Queue[Write]] = []
         self._series: OrderedDict[tuple[str, ...], _Series] = OrderedDict()
+        self._writing: dict[str, int] = {}
+        self.on_written: Callable[[Pod, Obj | None], None] = lambda pod, obj: None
+        """Called with a pod, and its new state, when its status has been written (None: it could not be)."""
         self.dropped = 0
         self.waiting = 0
 
@@ -107,6 +110,10 @@ class Recorder:
     def _later(self, pod: Pod, write: Write) -> None:
         self.waiting += 1
         self._queues[hash(pod.uid) % WRITERS].put_nowait(write)
+
+    def writing(self, pod: Pod) -> bool:
+        """Whether the pod's status is still to be written."""
+        return pod.uid in self._writing
 
     # --- conditions ------------------------------------------------------------------------------------------------
 
@@ -139,12 +146,20 @@ class Recorder:
         # The uid makes the server refuse when another pod has taken the name.
         uid = pod.obj["metadata"].get("uid")
         patch = {**({"metadata": {"uid": uid}} if uid else {}), "status": status}
-        self._later(
-            pod,
-            lambda: self._client.patch(
+        self._writing[pod.uid] = self._writing.get(pod.uid, 0) + 1
+        self._later(pod, functools.partial(self._write_status, pod, patch))
+
+    async def _write_status(self, pod: Pod, patch: Obj) -> None:
+        written: Obj | None = None
+        try:
+            written = await self._client.patch(
                 PODS, pod.name, patch, pod.namespace, type="strategic", subresource="status"
-            ),
-        )  # fmt: skip
+            )
+        finally:
+            left = self._writing.pop(pod.uid) - 1
+            if left:
+                self._writing[pod.uid] = left
+            self.on_written(pod, written)
 
     # --- events ----------------------------------------------------------------------------------------------------
 
