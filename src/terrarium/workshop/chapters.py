@@ -429,7 +429,12 @@ def destroy(lab: Lab) -> None:
         exits(0),
         show=0,
     )
-    lab.run("kubectl config get-contexts -o name", prints_nothing("the kubeconfig knows no cluster any more"), show=0)
+    lab.run(
+        "kubectl config get-contexts -o name",
+        exits(0),
+        prints_nothing("the kubeconfig knows no cluster any more"),
+        show=0,
+    )
 
 
 CHAPTERS: dict[str, Chapter] = {
