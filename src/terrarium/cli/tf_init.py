@@ -103,9 +103,15 @@ def init(world: World, args: Sequence[str]) -> int:
         code = _backend(world, flags, root, say)
         if code:
             return code
+    from terrarium.engine.testing.reading import module_calls, read_tests
+
+    tests, sources, problems = read_tests(disk, Path(), flags.text("test-directory") or "tests")
+    world.sources.update(sources)
+    if has_errors(problems):
+        return _fail(world, flags, [_unusable(), *problems])
     manifest = world.manifest()
     if flags.flag("get", True):
-        manifest, _, diagnostics = install_modules(world, root, flags.flag("upgrade"), say)
+        manifest, _, diagnostics = install_modules(world, root, flags.flag("upgrade"), say, module_calls(tests))
         if has_errors(diagnostics):
             return _fail(world, flags, diagnostics)
     root, diagnostics = load_tree(disk, manifest)
@@ -401,10 +407,15 @@ def _unset(world: World, flags: Parsed, known: dict[str, object], say: Says) -> 
 
 
 def install_modules(
-    world: World, root: ModuleNode, upgrade: bool, say: Callable[[str, str], None]
+    world: World,
+    root: ModuleNode,
+    upgrade: bool,
+    say: Callable[[str, str], None],
+    others: Sequence[ModuleNode] = (),
 ) -> tuple[dict[str, Installed], bool, list[Diagnostic]]:
-    """Finds the folder of every call and writes the manifest; true when there were calls."""
-    if not root.module.calls:
+    """Finds the folder of every call and writes the manifest; true when there were calls. `others` have calls of their
+    own, beside those of the configuration (test files)."""
+    if not root.module.calls and not others:
         path = world.data_folder / "modules" / "modules.json"
         if path.exists():
             write_atomic(path, manifest_text({"": Installed("", "", ".")}).encode(), 0o644)
@@ -416,7 +427,8 @@ def install_modules(
     manifest = {"": Installed("", "", ".")}
     diagnostics: list[Diagnostic] = []
     known = world.manifest()
-    _install(world, root, ".", manifest, {} if upgrade else known, diagnostics, say)
+    for node in (root, *others):
+        _install(world, node, ".", manifest, {} if upgrade else known, diagnostics, say)
     folder = world.data_folder / "modules"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "modules.json", manifest_text(manifest).encode(), 0o644)

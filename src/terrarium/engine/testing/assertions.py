@@ -100,7 +100,7 @@ class Assertions:
             return Status.ERROR, diagnostics
 
         def refuse(summary: str, detail: str) -> tuple[Status, list[Diagnostic]]:
-            shown = explain(rule.condition, scope, unknown=summary.startswith("Unknown"))
+            shown = explain(rule.condition, scope)
             return Status.ERROR, [
                 *diagnostics,
                 Diagnostic(Severity.ERROR, summary, detail, rule.condition.range, values=shown),

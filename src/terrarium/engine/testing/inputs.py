@@ -6,7 +6,7 @@ What the module doesn't declare is kept too, since assertions may refer to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors, warning
 from terrarium.base.source import Pos, Range
@@ -250,7 +250,7 @@ def _evaluated(
     if outputs:
         roots["run"] = object_of(dict(outputs))
     value, more = evaluate(expression, Scope(roots, known.functions))
-    return value, list(more)
+    return value, [replace(d, values=()) for d in more]
 
 
 def _unavailable(reference: Reference, in_file: bool, known: Known) -> Diagnostic:

@@ -10,7 +10,7 @@ from terrarium.base.diagnostics import Diagnostic, error, warning
 from terrarium.base.source import Source
 from terrarium.engine import static
 from terrarium.engine.addresses import DATA, MANAGED
-from terrarium.engine.configuration import ProviderBlock
+from terrarium.engine.configuration import Module, ModuleCall, ModuleNode, ProviderBlock
 from terrarium.engine.loading import parse_text
 from terrarium.engine.loading_reader import Reader, attributes, blocks, read_check_rule, read_provider_ref
 from terrarium.engine.module_tree import Files
@@ -446,4 +446,21 @@ def module_key(file: TestFile, run: Run) -> str:
     return ".".join(("test", *name.split("/"), run.name))
 
 
-__all__ = ["SUFFIXES", "TestReader", "module_key", "read_tests"]
+def module_calls(files: Sequence[TestFile]) -> list[ModuleNode]:
+    """What `init` installs for tests: for each file with such runs a node that calls their modules."""
+    found: list[ModuleNode] = []
+    for file in files:
+        module = Module(Path())
+        for run in file.runs:
+            if run.module is not None:
+                empty = nodes.Body(file.source, 0, 0, {}, ())
+                call = ModuleCall(run.name, empty, run.module.range, run.module.source, run.module.range)
+                call.version = run.module.version
+                module.calls[run.name] = call
+                path = tuple(module_key(file, run).split(".")[:-1])
+        if module.calls:
+            found.append(ModuleNode(path, module))
+    return found
+
+
+__all__ = ["SUFFIXES", "TestReader", "module_calls", "module_key", "read_tests"]
