@@ -65,7 +65,7 @@ class Answers:
         return made
 
     def list(self, request: Request, kind: Kind, listing: lists.Listing, form: Form) -> Reply:
-        meta: Obj = {"resourceVersion": str(listing.revision)}
+        meta: Obj = {"resourceVersion": str(listing.revision)} if listing.revision else {}
         if listing.next or (not kind.schema and not form.shape):
             meta["continue"] = listing.next
         if listing.remaining:

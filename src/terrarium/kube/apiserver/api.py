@@ -16,6 +16,7 @@ from terrarium.kube.api.hooks import AdmissionRequest, Attributes, User
 from terrarium.kube.api.kinds import FieldError, Kind, Obj
 from terrarium.kube.apiserver import errors, lists, ownership
 from terrarium.kube.apiserver.authorization import Union
+from terrarium.kube.apiserver.computed import Source
 from terrarium.kube.apiserver.records import Record, fresh
 from terrarium.kube.apiserver.resources import Call, Deleted, DeleteOptions, Resources
 from terrarium.kube.apiserver.watches import Watching
@@ -67,7 +68,8 @@ class Patch:
 
 
 class Api:
-    """`subs` by resource and subresource ("" for every resource that has it); `creators` by resource."""
+    """`subs` by resource and subresource ("" for every resource that has it); `creators` and `sources` (of what is not
+    stored) by resource."""
 
     def __init__(
         self,
@@ -75,11 +77,13 @@ class Api:
         authorizer: Union,
         subs: Mapping[tuple[str, str], Sub],
         creators: Mapping[str, Creator],
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         self.resources = resources
         self.authorizer = authorizer
         self._subs = dict(subs)
         self._creators = dict(creators)
+        self._sources = dict(sources or {})
 
     async def allow(self, user: User, verb: str, target: Target, path: str = "") -> None:
         """403 unless `user` may."""
@@ -111,9 +115,18 @@ class Api:
     async def get(self, target: Target, call: Call) -> Record:
         if (sub := self.sub(target)) is not None:
             return Record.unsaved(await sub.get(target, call))
+        if (source := self._sources.get(target.kind.resource)) is not None:
+            for obj in await source.objects(target.namespace):
+                if obj["metadata"]["name"] == target.name:
+                    return Record.unsaved(obj)
+            raise errors.not_there(target.kind, source.missing, "/".join(filter(None, (target.namespace, target.name))))
         return await self.resources.get(target.kind, target.namespace, target.name)
 
     async def list(self, target: Target, options: lists.ListOptions) -> lists.Listing:
+        if (source := self._sources.get(target.kind.resource)) is not None:
+            selection = lists.select(target.kind, options.labels, options.fields)
+            records = [Record.unsaved(obj) for obj in await source.objects(target.namespace)]
+            return lists.Listing([record for record in records if selection.fits(record, target.kind)], 0)
         return await lists.run(self.resources, target.kind, target.namespace, options)
 
     def watch(self, target: Target, labels: str, fields: str, revision: str, initial: bool | None = None) -> Watching:

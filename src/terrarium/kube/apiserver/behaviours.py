@@ -7,6 +7,7 @@ from collections.abc import Callable
 from terrarium.base.clock import rfc3339
 from terrarium.kube.api.kinds import Kind, Obj
 from terrarium.kube.apiserver import errors
+from terrarium.kube.apiserver.aggregation import Aggregation
 from terrarium.kube.apiserver.authorization import Union
 from terrarium.kube.apiserver.crds import Definitions
 from terrarium.kube.apiserver.escalation import Escalation
@@ -50,7 +51,9 @@ class PriorityClasses(Behaviour):
         return None
 
 
-def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: Allocator) -> dict[str, Behaviour]:
+def behaviours(
+    resources: Resources, rbac: Rbac, authorizer: Union, allocator: Allocator, aggregation: Aggregation | None = None
+) -> dict[str, Behaviour]:
     """By resource. Kinds that the registry lacks are left out."""
     made: dict[str, Behaviour] = {"namespaces": Namespaces(resources)}
     services = resources.registry.resource("", "v1", "services")
@@ -66,4 +69,6 @@ def behaviours(resources: Resources, rbac: Rbac, authorizer: Union, allocator: A
     definitions = resources.registry.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
     if definitions is not None:
         made[definitions.resource] = Definitions(resources, definitions)
+    if aggregation is not None:
+        made["apiservices.apiregistration.k8s.io"] = aggregation
     return made

@@ -6,12 +6,13 @@ Documents are made once for each state of the registry.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from terrarium.kube.api.kinds import GroupVersion, Kind, Registry
+from terrarium.kube.apiserver.aggregation import Aggregation, Remote, discovered
 
 AGGREGATED = "apidiscovery.k8s.io"
 
@@ -36,13 +37,16 @@ class Discovery:
         self._registry = registry
         self.address = address
         """host:port, for `serverAddressByClientCIDRs`."""
+        self.aggregation: Aggregation | None = None
+        """Who knows the groups of other servers."""
         self._made: dict[Any, Any] = {}
-        self._generation = -1
+        self._generation = (-1, -1)
 
     def _once(self, key: Any, make: Any) -> Any:
-        if self._generation != self._registry.generation:
+        now = (self._registry.generation, self.aggregation.generation if self.aggregation is not None else 0)
+        if self._generation != now:
             self._made.clear()
-            self._generation = self._registry.generation
+            self._generation = now
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
@@ -56,6 +60,10 @@ class Discovery:
                 versions = found.setdefault(kind.group_version.group, [])
                 if kind.group_version not in versions:
                     versions.append(kind.group_version)
+            for gv in self._remotes():
+                versions = found.setdefault(gv.group, [])
+                if gv not in versions:
+                    versions.append(gv)
             return {group: sorted(versions, key=_priority) for group, versions in found.items()}
 
         made: dict[str, list[GroupVersion]] = self._once("groups", make)
@@ -111,7 +119,13 @@ class Discovery:
         made: tuple[bytes, str] = self._once(("aggregated", root), make)
         return made
 
+    def _remotes(self) -> Mapping[GroupVersion, Remote]:
+        return self.aggregation.remotes if self.aggregation is not None else {}
+
     def _version(self, gv: GroupVersion) -> dict[str, Any]:
+        if (remote := self._remotes().get(gv)) is not None:
+            freshness = "Current" if remote.serves else "Stale"
+            return {"version": gv.version, "resources": discovered(remote), "freshness": freshness}
         kinds = sorted((k for k in self._registry if k.group_version == gv), key=lambda k: k.plural)
         return {"version": gv.version, "resources": [_aggregated(kind) for kind in kinds], "freshness": "Current"}
 

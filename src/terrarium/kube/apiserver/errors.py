@@ -44,6 +44,11 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return status(404, "NotFound", f'{kind.resource} "{name}" not found', _details(kind, name))
 
 
+def not_there(kind: Kind, called: str, name: str) -> ApiError:
+    """NotFound of a resource that messages call by another name."""
+    return status(404, "NotFound", f'{called} "{name}" not found', _details(kind, name))
+
+
 def already_exists(kind: Kind, name: str, *, deleting: bool = False, generated: bool = False) -> ApiError:
     if generated:
         message = (

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from terrarium.kube.api.hooks import Attributes, User
 from terrarium.kube.api.kinds import Kind
 from terrarium.kube.apiserver import authentication, bodies, errors, negotiate, requests
+from terrarium.kube.apiserver.aggregation import Aggregation
 from terrarium.kube.apiserver.api import Api, Target
 from terrarium.kube.apiserver.audit import Audit
 from terrarium.kube.apiserver.authentication import Authentication
@@ -42,6 +43,7 @@ class App:
         streams: Streams,
         metrics: Metrics,
         audit: Audit | None = None,
+        aggregation: Aggregation | None = None,
     ) -> None:
         self._api = api
         self._authentication = authentication
@@ -50,6 +52,7 @@ class App:
         self._streams = streams
         self._metrics = metrics
         self._audit = audit
+        self._aggregation = aggregation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -92,6 +95,8 @@ class App:
         info = request.info
         kind = self._kind(info)
         await self._authorize(request.user, info)
+        if self._aggregation is not None and (remote := self._aggregation.of(info)) is not None:
+            return await self._aggregation.answer(request, remote)
         if not info.resource:
             return await self._pages.answer(request)
         if kind is None:

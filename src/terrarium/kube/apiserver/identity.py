@@ -45,7 +45,7 @@ class Identity:
     async def keep(self) -> None:
         """Renews it for ever."""
         while True:
-            await self._clock.sleep(_RENEW_SECONDS)
+            await self._clock.heartbeat(_RENEW_SECONDS)
             await self._write("")
 
     async def _write(self, holder: str) -> None:

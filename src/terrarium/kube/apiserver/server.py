@@ -19,13 +19,16 @@ from terrarium.kube.api.hooks import Admission, Authenticator, Authorizer, Kubel
 from terrarium.kube.api.kinds import Registry
 from terrarium.kube.apiserver import admission as plugins
 from terrarium.kube.apiserver import bootstrap, services
+from terrarium.kube.apiserver.aggregation import Aggregation
 from terrarium.kube.apiserver.api import Api
 from terrarium.kube.apiserver.audit import Audit
 from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.authorization import Privileged, Union
 from terrarium.kube.apiserver.behaviours import behaviours
+from terrarium.kube.apiserver.computed import ComponentStatuses, metrics
 from terrarium.kube.apiserver.discovery import Discovery
 from terrarium.kube.apiserver.documents import Documents
+from terrarium.kube.apiserver.expiry import EVENT_SECONDS, EventExpiry
 from terrarium.kube.apiserver.handlers import Handlers
 from terrarium.kube.apiserver.http import App
 from terrarium.kube.apiserver.identity import Identity
@@ -74,6 +77,14 @@ class ServerConfig:
     audit_log: Path | None = None
     cluster: str = "terrarium"
     """The cluster's name in kubeconfigs."""
+    components: tuple[str, ...] = ()
+    """What of `scheduler` and `controller-manager` runs beside: component statuses show it."""
+    metrics: bool = False
+    """Whether metrics.k8s.io is served, from what the kubelets tell."""
+    watch_list: bool | None = None
+    """The feature gate WatchList; None for what is usual in the version."""
+    event_seconds: float = EVENT_SECONDS
+    """How long events are kept (`--event-ttl`)."""
 
 
 class ApiServer:
@@ -110,7 +121,11 @@ class ApiServer:
         self.resources.admission = plugins.chain(
             self.resources, authorizer, admission, config.enable_admission, config.disable_admission
         )
-        self.resources.behaviours = behaviours(self.resources, rbac, authorizer, self._allocator)
+        announced = registry.resource("apiregistration.k8s.io", "v1", "apiservices")
+        self._aggregation = (
+            Aggregation(self.resources, announced, clock, self._authority.identify) if announced is not None else None
+        )
+        self.resources.behaviours = behaviours(self.resources, rbac, authorizer, self._allocator, self._aggregation)
         authentication = Authentication([*authenticators, self.tokens])
         self.api = Api(
             self.resources,
@@ -120,15 +135,20 @@ class ApiServer:
                 **creators(self.resources, authorizer, rbac, authentication, self.tokens),
                 "bindings": Bindings(self.resources),
             },
+            {
+                "componentstatuses": ComponentStatuses(config.components),
+                **(metrics(registry, self.resources, kubelet, clock) if config.metrics and kubelet is not None else {}),
+            },
         )
         self._audit = Audit(config.audit_log, clock, ids) if config.audit_log else None
         self._discovery = Discovery(registry, f"{config.host}:0")
+        self._discovery.aggregation = self._aggregation
         self.metrics = Metrics()
         streams = Streams(self.api, kubelet)
         self.app = App(
             self.api,
             authentication,
-            Handlers(self.api, streams.specials()),
+            Handlers(self.api, streams.specials(), config.watch_list),
             Pages(
                 self._discovery,
                 self.metrics,
@@ -141,6 +161,7 @@ class ApiServer:
             streams.websocket,
             self.metrics,
             self._audit,
+            self._aggregation,
         )
         self._door = Door(self.api)
 
@@ -176,6 +197,9 @@ class ApiServer:
         await identity.announce()
         self._tasks.keep("compaction", self._compact)
         self._tasks.keep("identity", identity.keep)
+        self._tasks.keep("events", EventExpiry(self.resources, self.clock, self.config.event_seconds).keep)
+        if self._aggregation is not None:
+            self._tasks.keep("aggregation", self._aggregation.keep)
         self._ready = True
 
     async def close(self) -> None:
