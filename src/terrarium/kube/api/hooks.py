@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.client.contract import Resource
@@ -78,13 +78,21 @@ class AdmissionRequest:
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     """What the answer shall warn of; a plugin may add to it."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The request's CreateOptions, UpdateOptions, PatchOptions or DeleteOptions."""
 
 
 class Denied(Exception):
-    """Admission refuses a write: `message` as the webhook or plugin words it, `code` the HTTP status."""
+    """Admission refuses a write: `message` as the webhook or plugin words it, `code` the HTTP status. A `status` is the
+    whole answer in place of all others."""
 
-    def __init__(self, message: str, code: int = 403, reason: str = "Forbidden") -> None:
+    details: Mapping[str, Any] | None = None
+
+    def __init__(
+        self, message: str, code: int = 403, reason: str = "Forbidden", *, status: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
+        self.status = status
         self.message = message
         self.code = code
         self.reason = reason

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from terrarium.base.diagnostics import UsageFailure
 from terrarium.base.suggest import nearest
 from terrarium.kube.api.hooks import Admission
-from terrarium.kube.apiserver import plugins_limits, plugins_namespace, plugins_pods, plugins_security
+from terrarium.kube.apiserver import (
+    plugins_limits,
+    plugins_namespace,
+    plugins_pods,
+    plugins_security,
+    policies,
+    webhooks,
+)
 from terrarium.kube.apiserver.authorization import Union
 from terrarium.kube.apiserver.resources import Resources
 
@@ -41,14 +48,26 @@ WITHOUT_EFFECT = frozenset(
         "CertificateSigning",
         "CertificateSubjectRestriction",
         "ClusterTrustBundleAttest",
-        "MutatingAdmissionWebhook",
-        "ValidatingAdmissionWebhook",
-        "ValidatingAdmissionPolicy",
         "MutatingAdmissionPolicy",
         "PodTopologyLabels",
     ]
 )
 """Names that may be given though no plugin of that name can be switched here."""
+
+
+WEBHOOKS = ("MutatingAdmissionWebhook", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook")
+"""What users of the cluster add by configuration. They come behind all that may change an object."""
+
+
+def _outside(
+    resources: Resources, authorizer: Union, before: Sequence[Admission], disable: Sequence[str]
+) -> list[Admission]:
+    made: list[Admission] = [
+        webhooks.MutatingWebhooks(resources, authorizer, before),
+        policies.ValidatingPolicies(resources, authorizer),
+        webhooks.ValidatingWebhooks(resources, authorizer),
+    ]
+    return [plugin for plugin in made if plugin.name not in disable]
 
 
 def chain(
@@ -59,9 +78,10 @@ def chain(
     disable: Sequence[str] = (),
 ) -> list[Admission]:
     """All that run. `more` come in front of ResourceQuota, which must see the final object."""
+    known = {*PLUGINS, *WEBHOOKS, *WITHOUT_EFFECT}
     for name in (*enable, *disable):
-        if name not in PLUGINS and name not in WITHOUT_EFFECT:
-            near = nearest(name, PLUGINS)
+        if name not in known:
+            near = nearest(name, sorted(known))
             raise UsageFailure(
                 f"there is no admission plugin {name!r}",
                 f"Did you mean {near}?" if near else f"There are: {', '.join(PLUGINS)}.",
@@ -70,6 +90,7 @@ def chain(
     for name, maker in PLUGINS.items():
         if name == "ResourceQuota":
             made.extend(more)
+            made.extend(_outside(resources, authorizer, list(made), disable))
         if name in disable or (name in OFF and name not in enable):
             continue
         made.append(maker(resources, authorizer))

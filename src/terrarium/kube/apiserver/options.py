@@ -60,6 +60,9 @@ def of_write(request: Request, options: str) -> Call:
         request.user, manager or request.agent.partition("/")[0][:_MANAGER_LIMIT], dry_run, validation or "Warn"
     )
     call.warnings = request.warnings
+    call.options = {"kind": options, "apiVersion": "meta.k8s.io/v1"}
+    given = {"fieldManager": manager, "fieldValidation": validation, "force": "force" in query and flag(query, "force")}
+    call.options.update({name: value for name, value in given.items() if value})
     return call
 
 

@@ -64,6 +64,8 @@ class Call:
     dry_run: bool = False
     validation: str = "Warn"
     warnings: list[str] = field(default_factory=list)
+    options: Obj = field(default_factory=dict)
+    """The options of the write as an object, but for dryRun."""
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -521,6 +523,7 @@ class Resources:
             call.user,
             subresource,
             call.dry_run,
+            options=_options(operation, call),
         )
 
     async def admit(self, request: AdmissionRequest) -> None:
@@ -558,10 +561,21 @@ class Resources:
             details = {"name": request.name, **details}
         if resource.group:
             details["group"] = resource.group
+        if denied.status is not None:
+            return ApiError(denied.status)
         if denied.reason == "Forbidden" and denied.code == 403:
             message = f'{resource} "{request.name}" is forbidden: {denied.message}'
             return errors.status(403, "Forbidden", message, details)
-        return errors.status(denied.code, denied.reason, denied.message, getattr(denied, "details", None))
+        return errors.status(denied.code, denied.reason, denied.message, denied.details)
+
+
+_OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
+
+
+def _options(operation: str, call: Call) -> Obj:
+    """The options as admission sees them."""
+    own = {"kind": _OPTIONS.get(operation, ""), "apiVersion": "meta.k8s.io/v1"}
+    return {**own, **call.options, **({"dryRun": ["All"]} if call.dry_run else {})}
 
 
 def _group_version(api_version: str) -> tuple[str, str]:

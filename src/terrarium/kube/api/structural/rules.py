@@ -80,7 +80,7 @@ def compile_rule(given: Mapping[str, Any], own: Type) -> Rule:
         program = cel.compile(given.get("rule") or "", variables)
     except cel.CompileError as error:
         return Rule(given, None, f"compilation failed: {error}")
-    if program.result.name not in ("bool", "dyn"):
+    if program.result.name != "bool":
         return Rule(given, None, "cel expression must evaluate to a bool")
     made = Rule(given, program, uses_old=uses(program.node, "oldSelf"))
     text = given.get("messageExpression") or ""
@@ -90,7 +90,7 @@ def compile_rule(given: Mapping[str, Any], own: Type) -> Rule:
         message = cel.compile(text, variables)
     except cel.CompileError as error:
         return replace(made, message_error=f"messageExpression compilation failed: {error}")
-    if message.result.name not in ("string", "dyn"):
+    if message.result.name != "string":
         return replace(made, message_error="messageExpression must evaluate to a string")
     return replace(made, message=message)
 

@@ -1,11 +1,12 @@
-"""Webhook configurations and admission policies. Expressions are compiled by whoever runs them, not here."""
+"""Webhook configurations and admission policies, with their expressions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from terrarium.kube.api import gotext, names
+from terrarium.kube.api import gotext, names, policies
 from terrarium.kube.api.kinds import Context, Obj
 from terrarium.kube.api.validation import meta
 from terrarium.kube.api.validation.fields import Errors, Raw, items
@@ -66,6 +67,8 @@ def _webhook(errors: Errors, hook: Obj, path: str, *, mutating: bool) -> None:
             f"{path}.admissionReviewVersions", Raw(gotext.strings(versions)), "must include at least one of v1, v1beta1"
         )
     match_conditions(errors, hook.get("matchConditions"), f"{path}.matchConditions")
+    held = policies.conditions(hook.get("matchConditions"), f"{path}.matchConditions", policies.environment())
+    expressions(errors, held)
 
 
 def match_conditions(errors: Errors, held: Any, path: str) -> None:
@@ -83,6 +86,13 @@ def match_conditions(errors: Errors, held: Any, path: str) -> None:
             if name in seen:
                 errors.duplicate(f"{where}.name", name)
             seen.add(name)
+
+
+def expressions(errors: Errors, held: Iterable[policies.Expression]) -> None:
+    """Says of those that do not compile why."""
+    for expression in held:
+        if expression.error and expression.source.strip():
+            errors.invalid(expression.path, expression.source, expression.error)
 
 
 def client_config(errors: Errors, config: Obj, path: str) -> None:
@@ -202,6 +212,7 @@ def policy(errors: Errors, obj: Obj, context: Context) -> None:
             errors.required(f"{where}.key")
         if not (audit.get("valueExpression") or "").strip():
             errors.required(f"{where}.valueExpression", "valueExpression is not specified")
+    expressions(errors, policies.compile_policy(spec).expressions())
 
 
 def _variables(errors: Errors, spec: Obj) -> None:
