@@ -55,7 +55,7 @@ def run(text: str, scope: Scope = SCOPE) -> tuple[Value, list[Diagnostic]]:
         ("l[0]", STRING, Unknown()),
         ("l[*]", List(STRING), Unknown(not_null=True, min_length=2, max_length=3)),
         ("length(l)", NUMBER, Unknown(not_null=True, lower=(2, True), upper=(3, True))),
-        ("toset(l)", Set(STRING), Unknown()),
+        ("toset(l)", Set(DYNAMIC), Unknown()),
         ("o.a", NUMBER, Unknown()),
         ("[o][*].a", Tuple((NUMBER,)), None),
         ("maybe == s", BOOL, Unknown(not_null=True)),

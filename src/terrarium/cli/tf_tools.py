@@ -64,7 +64,11 @@ def console(world: World, args: Sequence[str]) -> int:
     state = world.store(flags.text("state")).load()
     session = functions_session(world, root, values, flags, Lines(lambda text: None, False), False, lambda: False)
     session.functions = world.functions(False, console=True)
-    return run(flags.rest, console_scope(session, state), colour=world.colour)
+    make, problems = console_scope(session, state)
+    if make is None:
+        return world.fail(problems)
+    world.say(problems)
+    return run(flags.rest, make, colour=world.colour)
 
 
 def force_unlock(world: World, args: Sequence[str]) -> int:

@@ -45,14 +45,20 @@ LONGEST_STRING: Final = 1 << 28
 
 def evaluate(expression: nodes.Expression, scope: Scope) -> tuple[Value, Diagnostics]:
     """The value of an expression, and what is wrong with it. With errors the value is unknown."""
+    value, diagnostics = evaluate_partly(expression, scope)
+    if diagnostics and has_errors(diagnostics):
+        return DYNAMIC_UNKNOWN, diagnostics
+    return value, diagnostics
+
+
+def evaluate_partly(expression: nodes.Expression, scope: Scope) -> tuple[Value, Diagnostics]:
+    """As `evaluate`, but with errors the value is what the parts without them make."""
     diagnostics: Diagnostics = []
     try:
         value = _EVALUATE[expression.__class__](expression, scope, diagnostics)
     except RecursionError:
         message = "This expression is nested too deeply to be evaluated."
         return DYNAMIC_UNKNOWN, [Diagnostic(Severity.ERROR, "Expression too complex", message, expression.range)]
-    if diagnostics and has_errors(diagnostics):
-        return DYNAMIC_UNKNOWN, diagnostics
     return value, diagnostics
 
 
@@ -130,7 +136,7 @@ def _template(e: nodes.Template, scope: Scope, diagnostics: Diagnostics) -> Valu
                 _fail(diagnostics, scope, part, "Invalid template interpolation value", detail, context=e)
                 failed = True
                 continue
-        if known:
+        if known and not failed:
             texts.append(data)
     if known:
         if sum(map(len, texts)) > LONGEST_STRING:
