@@ -221,7 +221,7 @@ def execute(
             "infrastructure, so keep it safe. To inspect the complete state use the `terraform show` command."
         )
         world.streams.print("\n" + wrap(note, world.width - 1) + f"\n\nState path: {flags.text('state-out')}\n")
-    if found.mode is not Mode.DESTROY and state.outputs:
+    if not destroying and state.outputs:
         world.streams.print(
             paint("\n[reset][bold][green]Outputs:[reset]\n\n", world.colour) + outputs_text(state) + "\n"
         )

@@ -29,7 +29,7 @@ from terrarium.engine.configuration import Resource
 from terrarium.engine.evaluation import Keys, Repetition
 from terrarium.engine.expansion import expand
 from terrarium.engine.graph import Graph
-from terrarium.engine.objchange import proposed_new
+from terrarium.engine.objchange import proposed_new, with_unknowns, without_unknowns
 from terrarium.engine.plan import Action, Mode, Plan, ResourceChange
 from terrarium.engine.plan_object import equal, schema_marks
 from terrarium.engine.planning import cycle_errors, forced_before_destroy
@@ -41,13 +41,14 @@ from terrarium.language.values import NULL, SENSITIVE, Value, null
 
 
 class Recorder(Protocol):
-    """Keeps a state that changes: told of each object as it becomes something else."""
+    """Keeps a state that changes: told of each object as it becomes something else. `counted` is false for what is only
+    the first half of a change; the serial of the state counts the others."""
 
-    def record(self, state: State, address: Instance) -> None: ...
+    def record(self, state: State, address: Instance, counted: bool = True) -> None: ...
 
 
 class NoRecorder:
-    def record(self, state: State, address: Instance) -> None: ...
+    def record(self, state: State, address: Instance, counted: bool = True) -> None: ...
 
 
 class ApplyWalk(Walk):
@@ -197,8 +198,16 @@ class ApplyWalk(Walk):
         result = provider.read_data(address.type, plain)
         said = [located(d, resource.body, str(address)) for d in result.diagnostics]
         if resource.check is not None:
+            failed = has_errors(said)
             said = [replace(d, severity=Severity.WARNING) for d in said]
-            if said:
+            self.report_nested(resource, address, failed, said)
+            if failed:
+                # The check has failed; whatever else refers to the data source has to do without it.
+                value = schema_marks(schema.block, with_unknowns(schema.block, plain))
+                type = self.plugins.decoder.type(schema.block)
+                held = StateObject.of(without_unknowns(value), type, schema_version=schema.version)
+                self.put(address, change.provider, held)
+                self.values.set_object(address, value)
                 return said
         if has_errors(said):
             self.session.events.read_failed(address)
@@ -241,7 +250,7 @@ class ApplyWalk(Walk):
                 with self._lock:
                     self.state.put_deposed(address, change.provider, deposed, old)
                     self.state.put(address, change.provider, None)
-                    self.recorder.record(self.state, address)
+                    self.recorder.record(self.state, address, counted=False)
                 self.replaced_keys[address] = deposed
         prior = null(type) if held is None else held.value(type).unmarked_deep()
         plain = config.unmarked_deep()
@@ -283,7 +292,7 @@ class ApplyWalk(Walk):
             if not failed:
                 diagnostics.append(still_unknown(address, change.source))
                 failed = True
-            value = _known(value)
+            value = without_unknowns(value)
         if not failed and not value.is_null and not result.legacy:
             wrong = incompatible(planned, value, ())
             if wrong:
@@ -424,17 +433,6 @@ def _from_key(address: Instance) -> Repetition | None:
     if isinstance(address.key, str):
         return Repetition(each_key=string(address.key), each_value=unknown())
     return None
-
-
-def _known(value: Value) -> Value:
-    """The value with null in the place of what is unknown."""
-    if not value.is_known:
-        return null(value.type)
-    if isinstance(value.data, dict):
-        return Value(value.type, {k: _known(v) for k, v in value.data.items()}, value.marks)
-    if isinstance(value.data, tuple):
-        return Value(value.type, tuple(_known(v) for v in value.data), value.marks)
-    return value
 
 
 def incompatible(planned: Value, actual: Value, path: tuple[object, ...]) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 from terrarium.engine.addresses import path_text
 from terrarium.engine.block_attributes import with_blocks, written_as_blocks
-from terrarium.engine.configuration import ModuleNode, ProviderRef, Resource
+from terrarium.engine.configuration import ModuleNode, ProviderRef, Resource, implied_provider
+from terrarium.engine.imports import static_target
 from terrarium.engine.plugins import MissingProvider, Plugins
 from terrarium.engine.provider import Block, Nesting
 from terrarium.engine.provisioning import SCHEMAS
@@ -15,6 +16,7 @@ from terrarium.engine.value_trees import known
 from terrarium.language import nodes
 from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content, just_attributes
 from terrarium.language.evaluate import evaluate
+from terrarium.language.json_values import loads
 from terrarium.language.references import references
 from terrarium.language.scope import NOTHING_ALLOWED
 
@@ -22,13 +24,17 @@ from terrarium.language.scope import NOTHING_ALLOWED
 def expression_json(expression: nodes.Expression) -> dict[str, Any]:
     """`{"constant_value": …}`, `{"references": […]}`, or nothing for what calls functions only."""
     found = [r for r in map(parse, references(expression)) if isinstance(r, Reference)]
+    # In JSON syntax an expression is first of all what stands there.
+    written = {"constant_value": loads(expression.text)} if expression.source.filename.endswith(".json") else {}
     if not found:
+        if written:
+            return written
         value, diagnostics = evaluate(expression, NOTHING_ALLOWED)
         return {} if diagnostics else {"constant_value": known(value)}
     rows: list[str] = []
     for reference in found:
         rows += _unwound(reference)
-    return {"references": rows}
+    return written | {"references": rows}
 
 
 def _unwound(reference: Reference) -> list[str]:
@@ -101,6 +107,11 @@ class ConfigJson:
             names.setdefault(name, module.provider_source(name))
         for name, _ in module.providers:
             names.setdefault(name, module.provider_source(name))
+        for taken in module.imports:
+            target = static_target(taken.to)
+            if target is not None and not target.path:
+                name = taken.provider.name if taken.provider else implied_provider(target.type)
+                names.setdefault(name, module.provider_source(name))
         return names
 
     def provider_key(self, node: ModuleNode, ref: ProviderRef) -> str:

@@ -218,3 +218,14 @@ def with_unknowns(block: Block, config: Value) -> Value:
         else:
             members[name] = Value(value.type, tuple(with_unknowns(nested.block, v) for v in value.data))
     return Value(config.type, members)
+
+
+def without_unknowns(value: Value) -> Value:
+    """The value with null in the place of what is unknown."""
+    if not value.is_known:
+        return null(value.type)
+    if isinstance(value.data, dict):
+        return Value(value.type, {k: without_unknowns(v) for k, v in value.data.items()}, value.marks)
+    if isinstance(value.data, tuple):
+        return Value(value.type, tuple(without_unknowns(v) for v in value.data), value.marks)
+    return value

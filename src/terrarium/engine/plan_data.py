@@ -4,14 +4,12 @@ else during apply.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from terrarium.base.diagnostics import Diagnostic, Severity, has_errors
-from terrarium.engine.addresses import MANAGED, module_text, path_of, path_text
-from terrarium.engine.checks import FAIL, PASS
+from terrarium.base.diagnostics import Severity, has_errors
+from terrarium.engine.addresses import MANAGED, path_of
 from terrarium.engine.config_graph import Node, node_of, resource_node
-from terrarium.engine.objchange import with_unknowns
+from terrarium.engine.objchange import with_unknowns, without_unknowns
 from terrarium.engine.plan import Action, Mode, ResourceChange
 from terrarium.engine.plan_base import PlanBase
 from terrarium.engine.plan_object import schema_marks
@@ -66,11 +64,14 @@ class DataPlanning(PlanBase):
         if nested:
             said = [replace(d, severity=Severity.WARNING) for d in said]
             failed = bool(said)
-            self.report_nested(task, failed, said)
+            self.report_nested(resource, address, failed, said)
             value = with_unknowns(block, plain) if failed else result.value
             if not failed:
                 self.session.events.read_done(address, object_id(value))
-            self.read_later(task, schema_marks(block, marked(value, marks)), "read_because_check_nested")
+            visible = schema_marks(block, marked(value, marks))
+            self.read_later(task, visible, "read_because_check_nested")
+            held = StateObject.of(without_unknowns(visible), type, schema_version=task.schema.version)
+            self.refreshed.put(address, str(task.config), held)
             return diagnostics + said
         diagnostics += said
         if has_errors(said):
@@ -82,15 +83,6 @@ class DataPlanning(PlanBase):
         held = StateObject.of(value, type, schema_version=task.schema.version)
         self.refreshed.put(address, str(task.config), held)
         return diagnostics + self.conditions(task, "postcondition", value)
-
-    def report_nested(self, task: Task, failed: bool, said: Sequence[Diagnostic]) -> None:
-        assert task.resource is not None
-        prefix = module_text(task.address.module)
-        address = (f"{prefix}." if prefix else "") + f"check.{task.resource.check}"
-        path = path_text(path_of(task.address.module))
-        config = (f"{path}." if path else "") + f"check.{task.resource.check}"
-        message = ": ".join(t for t in (said[0].summary, said[0].detail) if t) if said else ""
-        self.checks.report("check", config, address, ("data", 0), FAIL if failed else PASS, message)
 
     def read_later(self, task: Task, planned: Value, reason: str) -> None:
         self.values.set_object(task.address, planned)

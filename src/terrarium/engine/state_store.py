@@ -23,7 +23,7 @@ from typing import Any
 from terrarium.base.clock import Clock, stopwatch
 from terrarium.base.diagnostics import Failure
 from terrarium.base.files import write_atomic
-from terrarium.engine.addresses import Instance, parse_instance
+from terrarium.engine.addresses import MANAGED, Instance, parse_instance
 from terrarium.engine.state import TERRAFORM_VERSION, InstanceState, ResourceState, State
 from terrarium.engine.state_file import dumps, entry_json, object_from_entry, read, write
 
@@ -56,6 +56,7 @@ class LocalStore:
         self._last = 0.0
         self._cost = 0.0
         self._serial = 0
+        self._steps = 0
         self._state: State | None = None
 
     # --- reading -----------------------------------------------------------------------------------------------
@@ -110,8 +111,9 @@ class LocalStore:
 
     # --- writing -----------------------------------------------------------------------------------------------
 
-    def record(self, state: State, address: Instance) -> None:
+    def record(self, state: State, address: Instance, counted: bool = True) -> None:
         """Remembers what an instance has become. Called under the walk's lock."""
+        self._steps += counted and address.mode == MANAGED
         if self._log is None:
             if not state.lineage:
                 state.lineage = str(uuid.uuid4())
@@ -147,7 +149,9 @@ class LocalStore:
             state.serial = self._serial
             if write(state) == before:
                 return False
-        state.serial = self._serial + 1
+        # Terraform writes the file after each step, and counts them.
+        state.serial = self._serial + 1 + self._steps
+        self._steps = 0
         data = write(state)
         self._keep_backup()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +170,11 @@ class LocalStore:
         if self._backed_up or self.backup is None:
             return
         self._backed_up = True
-        before = self._read_bytes
+        # What is kept is what the file held that is written to, which need not be the one that was read.
+        try:
+            before = self._read_bytes if self.read_path == self.path else self.path.read_bytes()
+        except FileNotFoundError:
+            return
         if before and before.strip():
             write_atomic(self.backup, before, 0o644)
 

@@ -21,9 +21,9 @@ from terrarium.engine.addresses import (
     path_of,
     path_text,
 )
-from terrarium.engine.checks import Checks, evaluate_in, evaluate_rule, originating
+from terrarium.engine.checks import FAIL, PASS, Checks, evaluate_in, evaluate_rule, originating
 from terrarium.engine.config_graph import Node, provider_block_names
-from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Variable
+from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Resource, Variable
 from terrarium.engine.evaluation import SINGLE, Evaluator, Keys, Repetition, Values
 from terrarium.engine.events import Events
 from terrarium.engine.expansion import UNKNOWN_KEYS, expand
@@ -356,6 +356,20 @@ class Walk:
                 self.checks.report("check", config, address, ("assert", index), status, message)
                 diagnostics += originating(more, "check", config, address)
         return diagnostics
+
+    def report_nested(self, resource: Resource, address: Instance, failed: bool, said: Sequence[Diagnostic]) -> None:
+        """Notes how reading the data source of a `check` block went."""
+        prefix, path = module_text(address.module), path_text(path_of(address.module))
+        check = f"check.{resource.check}"
+        message = ": ".join(t for t in (said[0].summary, said[0].detail) if t) if said else ""
+        self.checks.report(
+            "check",
+            f"{path}.{check}" if path else check,
+            f"{prefix}.{check}" if prefix else check,
+            ("data", 0),
+            FAIL if failed else PASS,
+            message,
+        )
 
 
 def missing_provider(source: str) -> Diagnostic:
