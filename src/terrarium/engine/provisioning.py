@@ -143,7 +143,7 @@ def _run(
         if found is None:
             return diagnostics
         problem = found
-    return [*diagnostics, located(problem, provisioner.body, str(address), provisioner.range)]
+    return [*diagnostics, located(problem, provisioner.body, str(address))]
 
 
 def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-untyped-def]

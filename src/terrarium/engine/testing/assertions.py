@@ -188,6 +188,18 @@ class Assertions:
         return None, [error("Reference to undeclared run block", detail, reference.range)]
 
 
+def malformed(run: Run) -> list[Diagnostic]:
+    """References in assertions which mean nothing at all: a run with such a one is not even begun."""
+    found: list[Diagnostic] = []
+    for rule in run.asserts:
+        for expression in (rule.condition, rule.error_message):
+            for traversal in references(expression) if expression is not None else ():
+                reference = parse(traversal)
+                if isinstance(reference, Diagnostic):
+                    found.append(reference)
+    return found
+
+
 def _message(rule: CheckRule, scope: Scope) -> tuple[str, list[Diagnostic]]:
     """What the assertion says when it fails."""
     assert rule.error_message is not None

@@ -237,7 +237,7 @@ class TestReader(Reader):
     def provider(self, block: nodes.Block) -> None:
         found = self.content(block.body, _PROVIDER, partial=True)
         alias = self.text(found.attributes["alias"].expression) or "" if "alias" in found.attributes else ""
-        made = ProviderBlock(block.labels[0].text, alias, found.remain, block.header_range)
+        made = ProviderBlock(block.labels[0].text, alias, found.remain, block.label_range(0))
         if self.unique_provider(made.name, alias, block):
             self.file.providers[(made.name, alias)] = made
 
@@ -259,7 +259,7 @@ class TestReader(Reader):
         found = self.content(block.body, _MOCK_PROVIDER)
         at = found.attributes
         alias = self.text(at["alias"].expression) or "" if "alias" in at else ""
-        mock = MockProvider(block.labels[0].text, alias, block.header_range)
+        mock = MockProvider(block.labels[0].text, alias, block.label_range(0))
         planning = "override_during" in at and self.during(at["override_during"])
         if "source" in at:
             mock.source = self.text(at["source"].expression)

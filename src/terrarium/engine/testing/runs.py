@@ -20,7 +20,7 @@ from terrarium.engine.planning import Options, make_plan
 from terrarium.engine.plugins import Plugins
 from terrarium.engine.references import module_and_resource
 from terrarium.engine.state import State
-from terrarium.engine.testing.assertions import Assertions, Status, outputs_value
+from terrarium.engine.testing.assertions import Assertions, Status, malformed, outputs_value
 from terrarium.engine.testing.expectations import expected_of, explained, judged, without_checks
 from terrarium.engine.testing.inputs import Inputs, Known, inputs_of
 from terrarium.engine.testing.model import PlanOptions, Run, TestFile
@@ -77,7 +77,7 @@ class Execution:
         outcome = Outcome(root=self.root)
         setup, inputs = self.prepared(outcome.diagnostics)
         expected, problems = expected_of(self.run.expected)
-        outcome.diagnostics += problems
+        outcome.diagnostics += [*problems, *malformed(self.run)]
         if has_errors(outcome.diagnostics):
             outcome.status = Status.ERROR
             return outcome
