@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
@@ -46,6 +47,9 @@ class Echo:
         return self._code
 
 
+Usage = Mapping[str, Mapping[str, Mapping[str, tuple[int, int]]]]
+
+
 class EchoKubelet:
     """A kubelet whose containers print their orders."""
 
@@ -72,8 +76,11 @@ class EchoKubelet:
     ) -> tuple[int, Mapping[str, str], bytes]:
         return 200, {"Content-Type": "text/plain"}, f"{method} {port} {path}".encode()
 
+    def __init__(self, used: Usage | None = None) -> None:
+        self._used = used or {}
+
     async def usage(self, node: str) -> Mapping[str, Mapping[str, tuple[int, int]]]:
-        return {}
+        return self._used.get(node, {})
 
 
 TOKENS = {
@@ -83,15 +90,18 @@ TOKENS = {
 
 
 @asynccontextmanager
-async def cluster(folder: Path, *, port: int | None = None, storage: Storage | None = None) -> AsyncIterator[ApiServer]:
+async def cluster(
+    folder: Path, *, port: int | None = None, storage: Storage | None = None, usage: Usage | None = None, **config: Any
+) -> AsyncIterator[ApiServer]:
+    """`config` are further settings of `ServerConfig`."""
     server = ApiServer(
-        ServerConfig(folder, port=port),
+        ServerConfig(folder, port=port, **config),
         storage or MemoryStorage(),
         registry(33),
         Clock(),
         Ids(7),
         authenticators=[StaticTokens(TOKENS)],
-        kubelet=EchoKubelet(),
+        kubelet=EchoKubelet(usage),
     )
     await server.start()
     try:
