@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from terrarium.base.clock import Clock, stopwatch
@@ -95,6 +95,8 @@ class Scheduler:
         self._history = History()
         self.metrics = Metrics()
         self._wake = asyncio.Event()
+        self._deciding: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
         self._held: dict[str, Queued] = {}
         """Pods to be tried again whose last failure is still being written down, by uid."""
         self._recorder.on_written = self._written
@@ -108,6 +110,12 @@ class Scheduler:
         return self._nodes, *self._context.values(), self._pods
 
     async def start(self) -> None:
+        """Sees everything once, then schedules."""
+        await self.watch()
+        self.begin()
+
+    async def watch(self) -> None:
+        """Follows the cluster without touching it, until everything has been seen once."""
         self._nodes.on_change(self._node_changed)
         self._pods.on_change(self._pod_changed)
         for plural, kind in EVENTFUL.items():
@@ -116,13 +124,29 @@ class Scheduler:
             informer.start(self._tasks)
         for informer in self._informers():
             await informer.synced()
-        self._fast.prepare(self._cache.snapshot())
+
+    def begin(self) -> None:
+        """Decides and binds from now on."""
         self._recorder.start()
-        self._tasks.keep("decide", self._decide_all)
+        self._deciding = self._tasks.keep("decide", self._decide_all)
         self._tasks.keep("flush", self._flush)
+
+    async def finish(self) -> None:
+        """Decides no more, and waits for what is under way: bindings, evictions, what is still to be written."""
+        if self._deciding is not None:
+            self._deciding.cancel()
+            await asyncio.wait([self._deciding])
+        while self._under_way:
+            await asyncio.wait(set(self._under_way))
+        await self._recorder.drain()
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    def _beside(self, name: str, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.start(name, coroutine)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
 
     def explain(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Why a pod is where it is, or is not, as data; None when there is no such pod."""
@@ -358,7 +382,7 @@ class Scheduler:
         self._cache.assume(pod, node.name)
         self._cache.nominate(pod, "")
         waits = permit if isinstance(permit, Mapping) else {}
-        self._tasks.start(f"bind {pod.key}", self._bind(Plan(queued, decision, framework, cycle, changes, waits)))
+        self._beside(f"bind {pod.key}", self._bind(Plan(queued, decision, framework, cycle, changes, waits)))
 
     def _failed(self, queued: Queued, decision: Decision) -> None:
         """The pod has no node: it waits, and why is written down; perhaps others make room for it."""
@@ -379,7 +403,7 @@ class Scheduler:
             weaker = [p for p in self._cache.nominated(nominate) if p.priority < pod.priority]
             if victims:
                 self._evictions.under_way.add(pod.uid)
-            self._tasks.start(f"preempt for {pod.key}", self._preempt(pod, nominate, victims, weaker))
+            self._beside(f"preempt for {pod.key}", self._preempt(pod, nominate, victims, weaker))
         self._cache.nominate(pod, pod.nominated if nominate is None else nominate)
         self._recorder.event(pod, "Warning", "FailedScheduling", "Scheduling", decision.message)
         reason = "SchedulerError" if decision.error else "Unschedulable"
