@@ -127,7 +127,7 @@ def _admitted(pod: Obj, objects: Sequence[Obj]) -> Obj:
     from terrarium.kube.api.defaults import fill
 
     pod = json.loads(json.dumps(pod))
-    fill(pod, "core.v1.Pod")
+    fill(pod, "io.k8s.api.core.v1.Pod")
     spec = pod["spec"]
     if spec.get("priority") is None:
         classes = {o["metadata"]["name"]: o for o in objects if o["kind"] == "PriorityClass"}
