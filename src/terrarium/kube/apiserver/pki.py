@@ -34,6 +34,17 @@ class KeyPair:
     key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Files that somebody else made, in place of the authority's own: the server's certificate and key, the CA of client
+    certificates, the key of service account tokens. All PEM."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    service_account_key: Path | None = None
+
+
 class Authority:
     """A CA in `folder`; `now` is the time of certificates (real time, as TLS libraries check it)."""
 
@@ -124,21 +135,29 @@ class Authority:
                 builder = builder.add_extension(extension.value, critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def service_account_key(self) -> bytes:
+    def service_account_key(self, given: Given | None = None) -> bytes:
         """The RSA key that signs service account tokens, PEM; made once, as making it takes a while."""
+        if given is not None and given.service_account_key is not None:
+            return given.service_account_key.read_bytes()
         path = self._folder / "sa.key"
         if not path.exists():
             key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
             _secret(path, _pem(key))
         return path.read_bytes()
 
-    def context(self, hosts: Sequence[str]) -> ssl.SSLContext:
-        """TLS for the server: asks for client certificates of this CA, but does not insist."""
-        self.server(hosts)
+    def context(self, hosts: Sequence[str], given: Given | None = None) -> ssl.SSLContext:
+        """TLS for the server: asks for client certificates of this CA (or the given one), but does not insist."""
+        given = given or Given()
+        certificate, key = given.certificate, given.key
+        if certificate is None or key is None:
+            self.server(hosts)
+            certificate, key = self._folder / "server.crt", self._folder / "server.key"
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._folder / "server.crt", self._folder / "server.key")
+        context.load_cert_chain(certificate, key)
         context.load_verify_locations(self._folder / "ca.crt")
+        if given.client_ca is not None:
+            context.load_verify_locations(given.client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL
         context.set_alpn_protocols(["http/1.1"])
         return context

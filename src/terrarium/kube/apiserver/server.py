@@ -37,7 +37,7 @@ from terrarium.kube.apiserver.local import Door
 from terrarium.kube.apiserver.metrics import Metrics
 from terrarium.kube.apiserver.node import NodeAuthorizer
 from terrarium.kube.apiserver.pages import Pages
-from terrarium.kube.apiserver.pki import Authority, kubeconfig
+from terrarium.kube.apiserver.pki import Authority, Given, kubeconfig
 from terrarium.kube.apiserver.rbac import Rbac
 from terrarium.kube.apiserver.resources import Resources
 from terrarium.kube.apiserver.reviews import creators
@@ -77,6 +77,8 @@ class ServerConfig:
     audit_log: Path | None = None
     cluster: str = "terrarium"
     """The cluster's name in kubeconfigs."""
+    given: Given = Given()
+    """Certificates and keys that are not the cluster's own."""
     components: tuple[str, ...] = ()
     """What of `scheduler` and `controller-manager` runs beside: component statuses show it."""
     metrics: bool = False
@@ -114,7 +116,7 @@ class ApiServer:
         self.resources = Resources(storage, registry, clock, ids, (), config.minor)
         rbac = Rbac(self.resources)
         self.tokens = ServiceAccountTokens(
-            self._authority.service_account_key(), config.issuer, config.audiences, self.resources
+            lambda: self._authority.service_account_key(config.given), config.issuer, config.audiences, self.resources
         )
         authorizer = Union([Privileged(), *authorizers, NodeAuthorizer(self.resources), rbac])
         self._allocator = services.Allocator(self.resources, config.service_range, config.node_ports)
@@ -188,7 +190,7 @@ class ApiServer:
             await behaviour.start()
         await services.ensure_kubernetes(self.resources, self._allocator, self.config)
         if self.config.port is not None:
-            context = self._authority.context(self._hosts())
+            context = self._authority.context(self._hosts(), self.config.given)
             self._listener = Listener(self.app, self.config.host, self.config.port, context)
             self._port = await self._listener.start()
             self._discovery.address = f"{self.config.host}:{self._port}"

@@ -5,21 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
-
-from cryptography.hazmat.primitives import serialization
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
+from typing import TYPE_CHECKING, Any
 
 from terrarium.base.clock import rfc3339
 from terrarium.kube.api.hooks import Unauthenticated, User
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.resources import Call, Resources
+
+if TYPE_CHECKING:
+    from joserfc.jwk import RSAKey
 
 _CLAIM = "kubernetes.io"
 _SHORTEST, _LONGEST = 600, 1 << 32
@@ -31,23 +29,32 @@ def _plain(data: bytes) -> str:
 
 
 class ServiceAccountTokens:
-    """An authenticator and a maker of tokens, with the cluster's one RSA key (PEM)."""
+    """An authenticator and a maker of tokens, with the cluster's one RSA key. `key` gives it (PEM)."""
 
-    def __init__(self, key: bytes, issuer: str, audiences: Sequence[str], resources: Resources) -> None:
-        self._pem = key
+    def __init__(self, key: Callable[[], bytes], issuer: str, audiences: Sequence[str], resources: Resources) -> None:
+        self._make = key
         self._issuer = issuer
         self.audiences = tuple(audiences) or (issuer,)
         self._resources = resources
 
-    # Reading an RSA key checks its primes and takes as long as the rest of a start: only who needs it pays.
+    # Making an RSA key, or reading it (its primes are checked), takes as long as the rest of a start, and so does
+    # loading what reads it: only who needs it pays.
+
+    @cached_property
+    def _pem(self) -> bytes:
+        return self._make()
 
     @cached_property
     def _key(self) -> RSAKey:
+        from joserfc.jwk import RSAKey
+
         return RSAKey.import_key(self._pem)
 
     @cached_property
     def key_id(self) -> str:
         """As client-go names keys: the SHA-256 of the public key in DER."""
+        from cryptography.hazmat.primitives import serialization
+
         private = serialization.load_pem_private_key(self._pem, None)
         der = private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -65,6 +72,8 @@ class ServiceAccountTokens:
 
     def sign(self, claims: dict[str, Any]) -> str:
         header = {"alg": "RS256", "kid": self.key_id}
+        from joserfc import jws
+
         return jws.serialize_compact(header, json.dumps(claims, separators=(",", ":")).encode(), self._key)
 
     # Checking
@@ -94,6 +103,9 @@ class ServiceAccountTokens:
             return None
         if not isinstance(claims, dict) or claims.get("iss") != self._issuer:
             return None
+        from joserfc import jws
+        from joserfc.errors import JoseError
+
         try:
             jws.deserialize_compact(token, self._key, algorithms=["RS256"])
         except (JoseError, ValueError) as error:
