@@ -46,7 +46,8 @@ FLAGS = {
     "var-file": "many",
 }
 _INVALID = (
-    "The Terraform configuration must be valid before initialization so that Terraform can determine which modules and "
+    "Terraform encountered problems during initialisation, including problems\nwith the configuration, described below.\n\n"
+    "The Terraform configuration must be valid before initialization so that\nTerraform can determine which modules and "
     "providers need to be installed."
 )
 
@@ -117,7 +118,7 @@ def init(world: World, args: Sequence[str]) -> int:
     root, diagnostics = load_tree(disk, manifest)
     world.sources.update(root.sources())
     if has_errors(diagnostics):
-        return _fail(world, flags, [_unusable(), *diagnostics])
+        return _fail(world, flags, diagnostics)
     code, more = install_providers(world, flags, root, say)
     diagnostics += more
     if code:
@@ -169,7 +170,9 @@ def _invalid(world: World, flags: Parsed, root: ModuleNode, early: list[Diagnost
     """A root module with mistakes: what Terraform still does with it before it says so."""
     if flags.flag("backend", True):
         say("[reset][bold]Initializing the backend...", "initializing_backend_message")
-        early = [*early, *early]
+        if not (root.module.calls and flags.flag("get", True)):
+            # Files are parsed once, but what they say is read twice.
+            early = [*early, *(d for d in early if d not in root.module.unreadable)]
     if root.module.calls and flags.flag("get", True):
         install_modules(world, root, flags.flag("upgrade"), say)
         return _fail(world, flags, early)
@@ -177,10 +180,7 @@ def _invalid(world: World, flags: Parsed, root: ModuleNode, early: list[Diagnost
 
 
 def _unusable() -> Diagnostic:
-    return error(
-        "Terraform encountered problems during initialisation, including problems with the configuration, described below.",
-        _INVALID,
-    )
+    return error(_INVALID)
 
 
 def _flag_problems(flags: Parsed) -> list[Diagnostic]:

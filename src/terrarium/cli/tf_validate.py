@@ -8,7 +8,7 @@ from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.cli.tf_flags import parse
 from terrarium.cli.tf_output import indented
 from terrarium.cli.tf_world import World
-from terrarium.language.render import Renderer, in_order, paint
+from terrarium.language.render import Renderer, in_order, paint, wrap
 
 
 def validate(world: World, args: Sequence[str]) -> int:
@@ -32,16 +32,10 @@ def validate(world: World, args: Sequence[str]) -> int:
         return as_json(world, diagnostics)
     if has_errors(diagnostics):
         return world.fail(diagnostics)
-    if diagnostics:
-        world.say(diagnostics)
-        world.streams.print(
-            paint(
-                "[green][bold]Success![reset] The configuration is valid, but there were some validation warnings as shown above.\n\n",
-                world.colour,
-            )
-        )
-    else:
-        world.streams.print(paint("[green][bold]Success![reset] The configuration is valid.\n\n", world.colour))
+    world.say(diagnostics)
+    note = ", but there were some validation warnings as shown above" if diagnostics else ""
+    text = paint(f"[green][bold]Success![reset] The configuration is valid{note}.\n", world.colour)
+    world.out(wrap(text, world.width))
     return 0
 
 

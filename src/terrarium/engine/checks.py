@@ -127,6 +127,7 @@ def evaluate_in(
     if any(d for d in diagnostics if d.severity is severity):
         return ERROR, "", diagnostics
 
+    subject = "validation condition" if what == "validation" else "condition"
     wrong = "Invalid variable validation result" if what == "validation" else "Invalid condition result"
 
     def refuse(detail: str, summary: str = wrong) -> tuple[str, str, Diagnostics]:
@@ -146,11 +147,11 @@ def evaluate_in(
             return UNKNOWN, "", [*diagnostics, later]
         return UNKNOWN, "", diagnostics
     if value.data is NULL:
-        return refuse("Condition expression must return either true or false, not null.")
+        return refuse(f"{subject[0].upper()}{subject[1:]} expression must return either true or false, not null.")
     try:
         value = convert(value, BOOL)
     except ConversionError as problem:
-        return refuse(f"Invalid condition result value: {problem}.")
+        return refuse(f"Invalid {subject} result value: {problem}.")
     if value.data is True:
         return PASS, "", diagnostics
     message, more = _message(scope, rule, what)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from terrarium.base.diagnostics import Diagnostic
 from terrarium.base.source import Range, Source
 from terrarium.engine.addresses import ConfigResource, ModulePath, default_source, resource_text
 from terrarium.language import nodes
@@ -237,6 +238,8 @@ class Module:
     cloud: Backend | None = None
     core_versions: list[CoreVersion] = field(default_factory=list)
     sources: dict[str, Source] = field(default_factory=dict)
+    unreadable: list[Diagnostic] = field(default_factory=list)
+    """What is wrong with the syntax of the files."""
 
     def provider_source(self, local_name: str) -> str:
         """The provider which a local name of this module means."""

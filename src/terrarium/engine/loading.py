@@ -18,7 +18,7 @@ from terrarium.engine.loading_reader import Loader, blocks
 from terrarium.engine.loading_settings import read_misplaced_requirements, read_provider, read_terraform
 from terrarium.engine.loading_values import read_locals, read_output, read_variable
 from terrarium.language import nodes
-from terrarium.language.bodies import BodySchema
+from terrarium.language.bodies import BodySchema, content
 
 if TYPE_CHECKING:
     from terrarium.engine.module_tree import Files
@@ -98,11 +98,16 @@ def load_module(folder: str, files: Files) -> tuple[Module, list[Diagnostic]]:
             continue
         file, diagnostics = parse_text(data, shown)
         loader.extend(diagnostics)
+        loader.module.unreadable += diagnostics
         loader.module.sources[shown] = file.source
         parsed.append((name, file))
     for name, file in parsed:
         loader.override = is_override(name)
-        for block in loader.content(file.body, FILE).blocks:
+        found, diagnostics = content(file.body, FILE)
+        for diagnostic in diagnostics:
+            # Terraform reads the headers of `terraform` blocks three times, and says so each time.
+            loader.extend([diagnostic] * (3 if diagnostic.summary.endswith(" label for terraform") else 1))
+        for block in found.blocks:
             _BLOCKS[block.type](loader, block)
     finish(loader)
     return loader.module, loader.diagnostics

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from terrarium.base.diagnostics import error
-from terrarium.engine import static
+from terrarium.base.source import Range
 from terrarium.engine.configuration import ModuleCall, PassedProvider
 from terrarium.engine.loading_reader import Loader, attributes, blocks, merged, read_provider_ref
 from terrarium.language import nodes
 from terrarium.language.bodies import BodySchema
+from terrarium.language.places import between, start_range
 
 _MODULE = BodySchema(
     attributes=attributes("version", "count", "for_each", "depends_on", "providers", required=("source",)),
@@ -27,10 +28,11 @@ def read_module_call(loader: Loader, block: nodes.Block) -> None:
     call = ModuleCall(name, loader.escaped(found), block.header_range)
     if "source" in at:
         call.source_range = at["source"].expression.range
-        call.source = loader.text(at["source"].expression) or ""
+        source = loader.text(at["source"].expression)
+        call.source = source or ""
     if "version" in at:
-        call.version = loader.text(at["version"].expression)
-    if "source" in at and not static.is_json(block):
+        call.version = loader.version_constraint(at["version"]) or ""
+    if "source" in at and source is not None:
         _check_source(loader, call)
     loader.repetition(at, call)
     if "depends_on" in at:
@@ -87,26 +89,25 @@ def _check_source(loader: Loader, call: ModuleCall) -> None:
 
 def _passed_providers(loader: Loader, expression: nodes.Expression) -> list[PassedProvider]:
     if not isinstance(expression, nodes.ObjectExpression):
-        loader.say(error("Invalid expression", "A static map expression is required.", expression.range))
+        loader.say(error("Invalid expression", "A static map expression is required.", start_range(expression)))
         return []
     passed: list[PassedProvider] = []
-    seen: set[tuple[str, str]] = set()
+    seen: dict[str, Range] = {}
     for key, value in expression.items:
         child = read_provider_ref(loader, key, "providers")
         parent = read_provider_ref(loader, value, "providers")
         if child is None or parent is None:
             continue
-        if (child.name, child.alias) in seen:
+        known = seen.setdefault(str(child), here := between(key, value))
+        if known is not here:
             loader.say(
                 error(
                     "Duplicate provider address",
-                    "A provider configuration was already passed to "
-                    + str(child)
-                    + ". Each child provider configuration can be assigned only once.",
-                    child.range,
+                    f"A provider configuration was already passed to {child} at {known}. Each child provider configuration "
+                    "can be assigned only once.",
+                    value.range,
                 )
             )
             continue
-        seen.add((child.name, child.alias))
         passed.append(PassedProvider(child, parent))
     return passed

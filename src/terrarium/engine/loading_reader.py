@@ -11,10 +11,15 @@ from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.base.source import Range
 from terrarium.engine import static
 from terrarium.engine.configuration import CheckRule, Module, ProviderRef
+from terrarium.engine.versions import is_constraint
 from terrarium.language import nodes
 from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
+from terrarium.language.convert import ConversionError, convert
 from terrarium.language.references import references
+from terrarium.language.types import STRING
+from terrarium.language.values import NULL
 
+BAD_CONSTRAINT = "This string does not use correct version constraint syntax."
 NAME_DETAIL = (
     "A name must start with a letter or underscore and may contain only letters, digits, underscores, and dashes."
 )
@@ -60,7 +65,7 @@ class Reader:
         from terrarium.language.bodies import just_attributes
 
         found, diagnostics = just_attributes(body)
-        self.extend([d for d in diagnostics if not d.summary.startswith("Unexpected ")])
+        self.extend(diagnostics)
         return found
 
     def escaped(self, found: Any) -> nodes.Body:
@@ -75,6 +80,24 @@ class Reader:
         value, diagnostics = static.constant_text(expression)
         self.extend(diagnostics)
         return value
+
+    def version_constraint(self, attribute: nodes.Attribute) -> str | None:
+        """A version constraint as written; None after mistakes, and for null."""
+        expression = attribute.expression
+        value, diagnostics = static.constant(expression)
+        self.extend(diagnostics)
+        if value is None or value.data is NULL:
+            return None
+        try:
+            text = convert(value, STRING).data
+        except ConversionError:
+            detail = f"A string value is required for {attribute.name}."
+            self.say(error("Invalid version constraint", detail, expression.range))
+            return None
+        if not isinstance(text, str) or not is_constraint(text):
+            self.say(error("Invalid version constraint", BAD_CONSTRAINT, expression.range))
+            return None
+        return text
 
     def boolean(self, expression: nodes.Expression) -> bool | None:
         value, diagnostics = static.constant_bool(expression)
@@ -109,7 +132,6 @@ class Loader(Reader):
         super().__init__()
         self.module = Module(folder)
         self.override = False
-        self.seen_required: list[nodes.Block] = []
 
     # --- names -------------------------------------------------------------------------------------------------
 
@@ -189,7 +211,8 @@ def read_provider_ref(reader: Reader, expression: nodes.Expression, argument: st
         detail = _PROVIDER_REF.replace("provider argument", f"{argument} argument")
         reader.say(error("Invalid provider configuration reference", detail, expression.range))
         return None
-    return ProviderRef(reference.root, names[0] if names else "", expression.range)
+    at = reference.source.range(reference.start, reference.root_end)
+    return ProviderRef(reference.root, names[0] if names else "", at)
 
 
 def merged(base: nodes.Body, over: nodes.Body) -> nodes.Body:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from terrarium.base.diagnostics import error, warning
 from terrarium.engine import static
-from terrarium.engine.addresses import parse_source
-from terrarium.engine.configuration import Backend, CoreVersion, ProviderBlock, RequiredProvider
-from terrarium.engine.loading_reader import NAME_DETAIL, Loader, attributes, blocks, merged, read_provider_ref
+from terrarium.engine.addresses import default_source
+from terrarium.engine.configuration import Backend, CoreVersion, ProviderBlock, ProviderRef, RequiredProvider
+from terrarium.engine.loading_reader import BAD_CONSTRAINT, NAME_DETAIL, Loader, attributes, blocks, merged
+from terrarium.engine.provider_names import local_name_problem, part_problem, read_source
+from terrarium.engine.versions import is_constraint
 from terrarium.language import nodes
 from terrarium.language.bodies import BodySchema
+from terrarium.language.types import STRING, Primitive
 
 _TERRAFORM = BodySchema(
     attributes=attributes("required_version", "experiments", "language"),
@@ -25,7 +28,7 @@ def read_terraform(loader: Loader, block: nodes.Block) -> None:
     found = loader.content(block.body, _TERRAFORM)
     at = found.attributes
     if "required_version" in at:
-        constraint = loader.text(at["required_version"].expression)
+        constraint = loader.version_constraint(at["required_version"])
         if constraint is not None:
             loader.module.core_versions.append(CoreVersion(constraint, at["required_version"].range))
     if "experiments" in at:
@@ -76,21 +79,19 @@ def _required_providers(loader: Loader, block: nodes.Block) -> None:
 
 
 def _required_provider(loader: Loader, name: str, attribute: nodes.Attribute) -> RequiredProvider | None:
-    from terrarium.engine.addresses import default_source
-
-    if name != name.lower():
-        loader.say(
-            error(
-                "Invalid provider local name",
-                f'Provider names must be normalized. Replace "{name}" with "{name.lower()}" to fix this error.',
-                attribute.name_range,
-            )
-        )
-        return None
     expression = attribute.expression
-    text = static.constant_string(expression)
-    if text is not None:
-        return RequiredProvider(name, default_source(name), text, range=attribute.range, version_range=expression.range)
+    value, _ = static.constant(expression)
+    if value is not None and isinstance(value.type, Primitive):
+        constraint = loader.version_constraint(attribute)
+        if problem := part_problem(name):
+            loader.say(error("Invalid provider name", problem, expression.range))
+            return None
+        return RequiredProvider(
+            name, default_source(name), constraint or "", range=expression.range, version_range=expression.range
+        )
+    if (wrong := local_name_problem(name)) is not None:
+        loader.say(wrong.at(expression.range))
+        return None
     if not isinstance(expression, nodes.ObjectExpression):
         loader.say(
             error(
@@ -100,38 +101,73 @@ def _required_provider(loader: Loader, name: str, attribute: nodes.Attribute) ->
             )
         )
         return None
-    source, version, aliases, version_range = default_source(name), "", [], None
-    for key, value in expression.items:
-        word = static.keyword(key)[0]
-        match word:
+    source, version, version_range = default_source(name), "", None
+    aliases: list[ProviderRef] = []
+    for key, written in expression.items:
+        match static.constant_string(key) or static.keyword(key)[0]:
             case "version":
-                version, version_range = loader.text(value) or "", value.range
+                version_range = written.range
+                version = _stated(loader, written, "Invalid version constraint", "Version") or ""
+                if version and not is_constraint(version):
+                    loader.say(error("Invalid version constraint", BAD_CONSTRAINT, written.range))
+                    version = ""
             case "source":
-                given = loader.text(value) or ""
-                try:
-                    source = parse_source(given)
-                except ValueError:
-                    loader.say(
-                        error(
-                            "Invalid provider source string",
-                            'The "source" attribute must be in the format "[hostname/][namespace/]name"',
-                            value.range,
-                        )
-                    )
+                given = _stated(loader, written, "Invalid source", "Source")
+                if given is not None:
+                    found, problem_ = read_source(given)
+                    source = found or source
+                    if problem_ is not None:
+                        loader.say(problem_.at(written.range))
             case "configuration_aliases":
-                for item in static.items(value)[0]:
-                    alias = read_provider_ref(loader, item, "configuration_aliases")
-                    if alias is not None:
-                        aliases.append(alias)
+                aliases = _aliases(loader, name, written)
             case _:
                 loader.say(
                     error(
                         "Invalid required_providers object",
-                        'required_providers objects can only contain "version", "source" and "configuration_aliases" attributes. To configure a provider, use a "provider" block.',
+                        'required_providers objects can only contain "version", "source" and "configuration_aliases" '
+                        'attributes. To configure a provider, use a "provider" block.',
                         key.range,
                     )
                 )
-    return RequiredProvider(name, source, version, tuple(aliases), attribute.range, version_range)
+    return RequiredProvider(name, source, version, tuple(aliases), expression.range, version_range)
+
+
+def _stated(loader: Loader, expression: nodes.Expression, summary: str, what: str) -> str | None:
+    """A string written out."""
+    value, _ = static.constant(expression)
+    if value is not None and isinstance(value.data, str) and value.type == STRING:
+        return value.data
+    loader.say(error(summary, f"{what} must be specified as a string.", expression.range))
+    return None
+
+
+def _aliases(loader: Loader, name: str, expression: nodes.Expression) -> list[ProviderRef]:
+    members, diagnostics = static.items(expression)
+    loader.extend(diagnostics)
+    found: list[ProviderRef] = []
+
+    def refuse(detail: str) -> None:
+        loader.say(error("Invalid configuration_aliases value", detail, expression.range))
+
+    for member in members:
+        reference, diagnostics = static.traversal(member, quoted=False)
+        loader.extend(diagnostics)
+        if reference is None:
+            continue
+        names = [s.name for s in reference.steps if isinstance(s, nodes.Attr)]
+        if len(reference.steps) > 1 or len(names) != len(reference.steps):
+            refuse(
+                "Configuration aliases can only contain references to local provider configuration names in the format of "
+                "provider.alias"
+            )
+        elif reference.root != name:
+            refuse(
+                f'Configuration aliases must be prefixed with the provider name. Expected "{name}", but found '
+                f'"{reference.root}".'
+            )
+        else:
+            found.append(ProviderRef(name, names[0] if names else "", member.range))
+    return found
 
 
 def _backend(loader: Loader, block: nodes.Block) -> None:
@@ -170,9 +206,10 @@ def _cloud(loader: Loader, block: nodes.Block) -> None:
 
 def read_provider(loader: Loader, block: nodes.Block) -> None:
     name = block.labels[0].text
-    if not static.valid_name(name):
-        loader.say(error("Invalid provider name", NAME_DETAIL, block.label_range(0)))
     found = loader.content(block.body, _PROVIDER, partial=True)
+    if (problem := local_name_problem(name)) is not None:
+        loader.say(problem.at(block.header_range))
+        return
     at = found.attributes
     provider = ProviderBlock(name, "", loader.escaped(found), block.header_range)
     if "alias" in at:
@@ -189,7 +226,7 @@ def read_provider(loader: Loader, block: nodes.Block) -> None:
                 at["version"].expression.range,
             )
         )
-        provider.version = loader.text(at["version"].expression)
+        provider.version = loader.version_constraint(at["version"])
         provider.version_range = at["version"].expression.range
     for reserved in ("count", "depends_on", "for_each", "source"):
         if reserved in at:

@@ -165,8 +165,6 @@ def _check_validation(loader: Loader, name: str, rule: CheckRule) -> None:
 def read_locals(loader: Loader, block: nodes.Block) -> None:
     if block.labels:
         return
-    for inner in block.body.blocks:
-        loader.say(error(f'Unexpected "{inner.type}" block', "Blocks are not allowed here.", inner.type_range))
     for name, attribute in loader.just_attributes(block.body).items():
         if not static.valid_name(name):
             loader.say(error("Invalid local value name", NAME_DETAIL, attribute.name_range))

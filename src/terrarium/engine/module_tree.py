@@ -17,7 +17,8 @@ from terrarium.engine.configuration import ModuleNode
 from terrarium.engine.loading import load_module
 from terrarium.engine.module_sources import SourceError, is_local, parse_module_source
 from terrarium.engine.state import TERRAFORM_VERSION
-from terrarium.engine.versions import Constraint, Version
+from terrarium.engine.validate_providers import provider_problems
+from terrarium.engine.versions import Constraint, Version, constraint_text
 
 
 class Files(Protocol):
@@ -99,10 +100,10 @@ def load_tree(files: Files, manifest: Mapping[str, Installed], root: str = ".") 
     module, diagnostics = load_module(root, files)
     node = ModuleNode((), module)
     diagnostics += core_version_problems(node, "")
-    if not has_errors(diagnostics):
-        _children(node, files, manifest, diagnostics, root)
-    else:
-        _children(node, files, manifest, diagnostics, root)
+    if has_errors(diagnostics):
+        return node, diagnostics  # what a module calls is of interest only once it can be read itself
+    _children(node, files, manifest, diagnostics, root)
+    diagnostics += provider_problems(node)
     return node, diagnostics
 
 
@@ -173,13 +174,14 @@ def core_version_problems(node: ModuleNode, source: str) -> list[Diagnostic]:
     """Whether the module's `required_version` admits the version that we are."""
     found: list[Diagnostic] = []
     for required in node.module.core_versions:
-        try:
-            constraint = Constraint.parse(required.constraint)
-        except ValueError:
+        constraint = Constraint.parse(required.constraint)
+        if term := next((t for t in constraint.terms if t[1].pre), None):
             found.append(
                 error(
-                    "Invalid version constraint",
-                    "This string does not use correct version constraint syntax.",
+                    "Invalid required_version constraint",
+                    f"Prerelease version constraints are not supported: {constraint_text(term)}. Remove the prerelease "
+                    "information from the constraint. Prerelease versions of terraform will match constraints using their "
+                    "version core only.",
                     required.range,
                 )
             )

@@ -105,7 +105,7 @@ def items(expression: nodes.Expression) -> tuple[Sequence[nodes.Expression], Dia
     """The items of a list written out."""
     if isinstance(expression, nodes.TupleExpression):
         return expression.items, []
-    return (), [error("Invalid expression", "A static list expression is required.", expression.range)]
+    return (), [error("Invalid expression", "A static list expression is required.", start_range(expression))]
 
 
 def references_list(expression: nodes.Expression) -> tuple[list[nodes.Traversal], Diagnostics]:

@@ -7,11 +7,11 @@ are checked. What depends on something wrong is left out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors, warning
+from terrarium.base.source import Source, utf8
 from terrarium.engine.addresses import (
     BUILTIN,
     DATA,
@@ -41,8 +41,8 @@ from terrarium.language.evaluate import evaluate
 from terrarium.language.explain import explain
 from terrarium.language.references import references
 from terrarium.language.scope import Scope
-from terrarium.language.types import BOOL, DYNAMIC, NUMBER, STRING, List, Map, Object
-from terrarium.language.values import DYNAMIC_UNKNOWN, NULL, Value, unknown
+from terrarium.language.types import DYNAMIC, NUMBER, STRING, List, Map, Object
+from terrarium.language.values import DYNAMIC_UNKNOWN, EPHEMERAL, NULL, Value, unknown
 
 
 class ValidateValues(Values):
@@ -141,7 +141,19 @@ class ValidateWalk(Walk):
         self.values.variables.setdefault(instance, {})[variable.name] = stand_in
         if module.call is None:
             return self.validations(variable, instance, None)
+        attribute = self.call_attributes(module).get(variable.name)
         diagnostics = super().one_variable(module, variable, instance)
+        if attribute is not None and not variable.ephemeral:
+            given = self.values.variables[instance][variable.name]
+            if EPHEMERAL in given.marks_deep:
+                diagnostics.append(
+                    error(
+                        "Ephemeral value not allowed",
+                        "This input variable is not declared as accepting a ephemeral values, so it cannot be set to a result "
+                        "derived from an ephemeral value.",
+                        attribute.expression.range,
+                    )
+                )
         self.values.variables[instance][variable.name] = stand_in
         return diagnostics
 
@@ -155,11 +167,14 @@ class ValidateWalk(Walk):
             if has_errors(more):
                 continue
             value, said = evaluate(rule.condition, scope)
-            diagnostics += said
-            if rule.error_message is not None:
-                diagnostics += evaluate(rule.error_message, scope)[1]
-            if not has_errors(said):
-                diagnostics += _condition_problems(rule, value, scope, "variable validation")
+            if has_errors(said) or not value.is_known:
+                diagnostics += said
+                if rule.error_message is not None:
+                    diagnostics += evaluate(rule.error_message, scope)[1]
+                continue
+            subject = written.range if written is not None else variable.range
+            said = evaluate_in(scope, rule, "validation")[2]
+            diagnostics += [self.validation_failed(d, subject, rule) if d.extra == "check" else d for d in said]
         return diagnostics
 
     def visit_local(self, node: Node) -> Diagnostics:
@@ -196,6 +211,15 @@ class ValidateWalk(Walk):
                 more += evaluate_in(scope, rule, "output precondition")[2]
             diagnostics += more
         if has_errors(diagnostics):
+            return diagnostics
+        if output.ephemeral and not instance:
+            diagnostics.append(
+                error(
+                    "Ephemeral output not allowed",
+                    "Ephemeral outputs are not allowed in context of a root module",
+                    output.range,
+                )
+            )
             return diagnostics
         diagnostics += super().one_output(replace(output, preconditions=[]), instance)
         return diagnostics + self.depends(output.depends_on, instance)
@@ -305,7 +329,14 @@ class ValidateWalk(Walk):
             return diagnostics
         ignored = self.ignored(resource, schema.block)
         provider = self.plugins.unconfigured(config.source)
-        check = provider.validate_resource if resource.mode == MANAGED else provider.validate_data
+        if resource.mode == EPHEMERAL:
+            known = isinstance(provider, EphemeralProvider)
+            check = provider.validate_ephemeral if known else provider.validate_data
+        else:
+            check = provider.validate_resource if resource.mode == MANAGED else provider.validate_data
+            diagnostics += [located(d, resource.body, resource.local) for d in misused(schema.block, value)]
+            if has_errors(diagnostics):
+                return diagnostics
         said = check(resource.type, value.unmarked_deep())
         return [*diagnostics, *ignored, *(_placed(d, resource, config.source) for d in said)]
 
@@ -364,21 +395,6 @@ class ValidateWalk(Walk):
 def _rule_references(rule: CheckRule) -> list[nodes.Traversal]:
     found = list(references(rule.condition))
     return found + list(references(rule.error_message)) if rule.error_message is not None else found
-
-
-def _condition_problems(rule: CheckRule, value: Value, scope: Scope, what: str) -> Diagnostics:
-    """What is wrong with the value of a condition, but for its being false."""
-    if not value.is_known:
-        return []
-    try:
-        if value.data is not NULL:
-            convert(value, BOOL)
-            return []
-        detail = "Validation condition expression must return either true or false, not null."
-    except ConversionError as problem:
-        detail = f"Invalid validation condition result value: {problem}."
-    at = rule.condition.range
-    return [Diagnostic(Severity.ERROR, f"Invalid {what} result", detail, at, values=explain(rule.condition, scope))]
 
 
 def _message_problems(rule: CheckRule, scope: Scope) -> Diagnostics:
@@ -548,23 +564,35 @@ def validate(session: Session) -> Diagnostics:
             skipped.add(node)
     if not has_errors(walk.diagnostics):
         walk.say(import_problems(walk))
-    return [*diagnostics, *(_provider_function(d) for d in walk.diagnostics)]
+    sources = session.root.sources() if has_errors(walk.diagnostics) else {}
+    return [*diagnostics, *(_unknown_function(d, sources) for d in walk.diagnostics)]
 
 
-_PROVIDER_CALL = re.compile(r'"provider::(\w[\w-]*)::(\w+)"')
-
-
-def _provider_function(diagnostic: Diagnostic) -> Diagnostic:
-    """A call to a provider's function that is not there, in Terraform's own words."""
-    found = _PROVIDER_CALL.search(diagnostic.detail) if diagnostic.summary == "Call to unknown function" else None
-    if found is None:
+def _unknown_function(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> Diagnostic:
+    """A call to a function of a namespace that is not there, in Terraform's own words."""
+    at = diagnostic.subject
+    if diagnostic.summary != "Call to unknown function" or at is None or at.filename not in sources:
         return diagnostic
-    provider, function = found[1], found[2]
+    full = utf8(sources[at.filename].text)[at.start.byte : at.end.byte].decode()
+    namespace, separator, name = full.rpartition("::")
+    if not separator:
+        return diagnostic
+    kind, *words = namespace.split("::")
+    if kind == "core":
+        return replace(diagnostic, detail=f'There is no function named "{name}".')
+    if kind != "provider":
+        return replace(
+            diagnostic,
+            summary="Unknown function namespace",
+            detail=f'Function "{name}" does not exist within a valid namespace (provider,core)',
+        )
+    if len(words) != 1:
+        return diagnostic
     return replace(
         diagnostic,
         summary="Unknown provider function",
-        detail=f'There is no function named "provider::{provider}::{function}". Ensure that provider name "{provider}" is declared in this '
-        f'module\'s required_providers block, and that this provider offers a function named "{function}".',
+        detail=f'There is no function named "{full}". Ensure that provider name "{words[0]}" is declared in this '
+        f'module\'s required_providers block, and that this provider offers a function named "{name}".',
     )
 
 

@@ -74,6 +74,13 @@ class Constraint:
         return ", ".join(shown)
 
 
+def constraint_text(term: tuple[str, Version, int]) -> str:
+    """One term as it was written, but for spaces."""
+    operator, version, count = term
+    text = ".".join(map(str, version.numbers[:count])) + (f"-{version.pre}" if version.pre else "")
+    return text if operator == "=" else f"{operator} {text}"
+
+
 def _holds(version: Version, operator: str, wanted: Version, count: int) -> bool:
     match operator:
         case "=":
@@ -93,3 +100,12 @@ def _holds(version: Version, operator: str, wanted: Version, count: int) -> bool
                 return False
             fixed = max(count - 1, 1)
             return version.numbers[:fixed] == wanted.numbers[:fixed]
+
+
+def is_constraint(text: str) -> bool:
+    """Whether a text is a version constraint."""
+    try:
+        Constraint.parse(text)
+    except ValueError:
+        return False
+    return True
