@@ -17,6 +17,7 @@ worked out once (`_Shape`).
 from __future__ import annotations
 
 import bisect
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Final
@@ -114,6 +115,7 @@ _SIGN_AFTER: Final = frozenset(
     )
 )
 
+_ENDINGS: Final = re.compile(b"[" + re.escape(bytes([NEWLINE, COMMENT])) + b"]")
 _NONE: Final = -1
 _NEVER, _ALWAYS, _AFTER_IN, _AFTER_MINUS = range(4)
 
@@ -239,7 +241,7 @@ def _lay_out(kinds: list[int], words: list[str], trailing: str) -> str:
     comments: list[_Line] = []
     pending_comments: list[list[_Line]] = []
     start = 0
-    for end in _line_ends(kinds, words):
+    for end in _line_ends(kinds, words, codes):
         signature = codes[start:end]
         shape = known.get(signature)
         if shape is None:
@@ -268,10 +270,11 @@ def _lay_out(kinds: list[int], words: list[str], trailing: str) -> str:
     return "".join([f"{x.lead}{x.gap}{x.assign}{x.comment_gap}{x.comment}" for x in lines]) + trailing
 
 
-def _line_ends(kinds: list[int], words: list[str]) -> list[int]:
+def _line_ends(kinds: list[int], words: list[str], codes: bytes) -> list[int]:
     """The indices after each line's last token. EOF belongs to no line."""
     last = len(kinds) - 1
-    ends = [i + 1 for i, kind in enumerate(kinds) if kind == NEWLINE or (kind == COMMENT and words[i].endswith("\n"))]
+    marks = (match.start() for match in _ENDINGS.finditer(codes))
+    ends = [i + 1 for i in marks if kinds[i] == NEWLINE or words[i][-1] == "\n"]
     if last > 0 and (not ends or ends[-1] < last):
         ends.append(last)
     return ends
@@ -491,10 +494,10 @@ def _rendered(tokens: Tokens, edits: list[_Edit]) -> str:
 
 def format_source(source: Source) -> tuple[str, list[Diagnostic]]:
     """The file in canonical form, or as it is, with the mistakes in it."""
-    file, diagnostics, tokens = parse_with_tokens(source)
-    if has_errors(diagnostics):
-        return source.text, diagnostics
     with collector_paused():
+        file, diagnostics, tokens = parse_with_tokens(source)
+        if has_errors(diagnostics):
+            return source.text, diagnostics
         rewriter = _Rewriter(tokens)
         rewriter.body(file.body, "", 0)
         return _rendered(tokens, rewriter.edits), diagnostics

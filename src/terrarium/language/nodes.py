@@ -87,7 +87,8 @@ class TemplateFor(Expression):
     body: Expression
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though never changed: a file has very many of them, and frozen ones take twice as long to make.
+@dataclass(slots=True, unsafe_hash=True)
 class Attr:
     """`.name` of a traversal; `start`/`end` are offsets in the traversal's source."""
 
@@ -96,7 +97,7 @@ class Attr:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Index:
     """`[key]` with a constant key, or the legacy `.0`."""
 
@@ -231,7 +232,7 @@ class Attribute(Node):
         return self.source.range(self.name_start, self.name_end)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Label:
     text: str
     start: int

@@ -8,6 +8,7 @@ ends its line stands for the newline.
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -59,6 +60,20 @@ _OPENER: Final = {
 _OPENERS: Final = frozenset((*_OPENER.values(), T_CONTROL))
 
 
+_COMMENTS: Final = re.compile(re.escape(bytes([COMMENT])))
+
+
+def _without(items: list[int], indices: list[int]) -> list[int]:
+    """The items but those at these (rising) indices."""
+    kept: list[int] = []
+    at = 0
+    for index in indices:
+        kept += items[at:index]
+        at = index + 1
+    kept += items[at:]
+    return kept
+
+
 class TooDeep(Exception):
     """Internal: stops parsing at a bound; carries the offset."""
 
@@ -104,12 +119,18 @@ class Reader:
         self.root_blocks: list[Block] = []
 
     def _without_comments(self, tokens: Tokens) -> None:
-        text = self.text
-        kinds, starts, ends = tokens.kinds, tokens.starts, tokens.ends
-        keep = [i for i, kind in enumerate(kinds) if kind != COMMENT or text[ends[i] - 1] == "\n"]
-        self.kinds = [NEWLINE if kinds[i] == COMMENT else kinds[i] for i in keep]
-        self.starts = [starts[i] for i in keep]
-        self.ends = [ends[i] for i in keep]
+        text, ends = self.text, tokens.ends
+        kinds = tokens.kinds.copy()
+        inside: list[int] = []
+        for match in _COMMENTS.finditer(bytes(kinds)):
+            index = match.start()
+            if text[ends[index] - 1] == "\n":
+                kinds[index] = NEWLINE
+            else:
+                inside.append(index)
+        self.kinds, self.starts, self.ends = kinds, tokens.starts, ends
+        if inside:
+            self.kinds, self.starts, self.ends = (_without(x, inside) for x in (kinds, tokens.starts, ends))
 
     # --- reading tokens ------------------------------------------------------------------------------------------
 

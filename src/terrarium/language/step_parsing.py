@@ -24,6 +24,7 @@ from terrarium.language.tokens import (
     C_BRACK,
     DOT,
     IDENT,
+    NEWLINE,
     NUMBER,
     O_BRACK,
     STAR,
@@ -94,15 +95,21 @@ class StepParser(TemplateParser):
 
     def steps(self, of: Expression) -> Expression:
         pending: list[Step] = []
+        kinds, starts, ends, text = self.kinds, self.starts, self.ends, self.text
         while True:
-            kind = self.peek()
-            if kind == DOT:
-                dot = self.read()
+            kind = kinds[self.at]
+            if kind == NEWLINE:
                 kind = self.peek()
-                index = self.at
+            if kind == DOT:
+                dot = self.at
+                self.at = index = dot + 1
+                kind = kinds[index]
+                if kind == NEWLINE:
+                    kind = self.peek()
+                    index = self.at
                 if kind == IDENT:
                     self.at = index + 1
-                    pending.append(Attr(self.word(index), self.starts[dot], self.ends[index]))
+                    pending.append(Attr(text[starts[index] : ends[index]], starts[dot], ends[index]))
                 elif kind == NUMBER:
                     self.at = index + 1
                     pending.append(self.legacy_index(dot, index, splat=False))

@@ -62,7 +62,8 @@ TYPE_MARK: Final[Mark] = "type"
 NO_MARKS: Final[frozenset[Mark]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, though never changed: evaluating makes very many of them, and frozen ones take twice as long to make.
+@dataclass(slots=True)
 class Value:
     """A typed value. Build with the helpers below, which keep the payload's form true."""
 
