@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from terrarium.kube.api import fieldsets, typed
@@ -195,6 +196,13 @@ def _bare(obj: Obj | None, kind: Kind, minor: int) -> Obj:
         return made
 
 
+@lru_cache(maxsize=1024)
+def _empty(schema: str, version: str, kind: str, minor: int) -> Obj:
+    """What an empty object prints. Shared, so only for comparing."""
+    made: Obj = {"apiVersion": version, "kind": kind}
+    return typed.encode(made, schema, minor) if schema else made
+
+
 def _is_reset(entries: Any) -> bool:
     return entries is not None and (len(entries) == 0 or (len(entries) == 1 and not any((entries[0] or {}).values())))
 
@@ -227,7 +235,9 @@ def track_update(
         # Nobody has been tracked on this object: nobody is now.
         return []
     who = Manager("Update", manager, str(kind.group_version), subresource)
-    before, after = _bare(live, kind, minor), _bare(new, kind, minor)
+    nothing = live is None
+    before = _empty(kind.schema, str(kind.group_version), kind.kind, minor) if nothing else _bare(live, kind, minor)
+    after = _bare(new, kind, minor)
     managed = _update(managed, before, after, who, str(kind.group_version), shape, resets(kind, subresource), now)
     return _encode(_capped(managed))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)([.,]\d+)?(Z|[+-]\d\d:\d\d)\Z")
 _LAYOUT = "2006-01-02T15:04:05Z07:00"
@@ -101,6 +102,7 @@ def format_micro_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+@lru_cache(maxsize=16_384)
 def time(text: str) -> str:
     """A `metav1.Time` as the API gives it back."""
     if len(text) == 20 and text[19] == "Z" and _RFC3339.match(text):
@@ -109,6 +111,7 @@ def time(text: str) -> str:
     return format_time(parse_time(text))
 
 
+@lru_cache(maxsize=4_096)
 def micro_time(text: str) -> str:
     return format_micro_time(parse_micro_time(text))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import builtins
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -164,9 +165,13 @@ _SCALARS: dict[str, Converter] = {
 }
 
 
+_quantity_text = lru_cache(maxsize=16_384)(lambda text: str(Quantity.of(text)))
+"""The same few amounts come again and again."""
+
+
 def _quantity(value: Any, unknown: list[str]) -> Any:
     try:
-        return str(Quantity.of(value))
+        return _quantity_text(value) if isinstance(value, str) else str(Quantity.of(value))
     except QuantityError as wrong:
         raise DecodeError(str(wrong)) from None
 
@@ -212,6 +217,14 @@ _EMPTY: dict[str, Any] = {
     "intstr": 0,
     "duration": "0s",
 }
+
+
+_PLAIN: dict[str, builtins.type] = {"string": str, "bool": bool}
+
+
+def _plain_type(type: Type | None) -> builtins.type | None:
+    """The class whose values need no converting; None where each must be looked at."""
+    return _PLAIN.get(type.name) if type is not None and type.shape == "scalar" else None
 
 
 class _Converters:
@@ -271,10 +284,13 @@ class _Converters:
 
     def _list(self, type: Type, convert: Converter, zero: Callable[[], Any]) -> Converter:
         go = type.go.removeprefix("*")
+        plain = _plain_type(type.element)
 
         def run(value: Any, unknown: list[str]) -> Any:
             if not isinstance(value, list):
                 raise _Mismatch(_json_type(value), go)
+            if plain is not None and all(item.__class__ is plain for item in value):
+                return value.copy()
             made = []
             for index, item in enumerate(value):
                 if item is None:
@@ -291,10 +307,13 @@ class _Converters:
 
     def _map(self, type: Type, convert: Converter, zero: Callable[[], Any]) -> Converter:
         go = type.go.removeprefix("*")
+        plain = _plain_type(type.element)
 
         def run(value: Any, unknown: list[str]) -> Any:
             if not isinstance(value, dict):
                 raise _Mismatch(_json_type(value), go)
+            if plain is not None and all(item.__class__ is plain for item in value.values()):
+                return value.copy()
             made = {}
             for key, item in value.items():
                 if item is None:
@@ -310,12 +329,13 @@ class _Converters:
         return run
 
     def _compile(self, struct: Struct) -> Converter:
-        converters: dict[str, tuple[Converter, bool, bool]] = {}
+        converters: dict[str, tuple[Converter, bool, bool, builtins.type | None]] = {}
         always: list[tuple[str, Callable[[], Any]]] = []
         fixed: dict[str, Any] = {}
         for item in struct.fields.values():
             drops = item.omitempty and not item.type.pointer and item.type.shape in ("scalar", "list", "map")
-            converters[item.json] = (self.type(item.type), drops, item.type.shape in ("struct", "map"))
+            named = item.type.shape in ("struct", "map")
+            converters[item.json] = (self.type(item.type), drops, named, _plain_type(item.type))
             if self._always(item):
                 if item.type.shape == "struct" and not item.type.pointer:
                     always.append((item.json, self._zero(item.type)))
@@ -328,25 +348,28 @@ class _Converters:
             if not isinstance(value, dict):
                 raise _Mismatch(_json_type(value), go)
             made: dict[str, Any] = {}
+            before = len(unknown)
             for key, item in value.items():
                 found = converters.get(key)
                 if found is None:
                     unknown.append(key)
+                    before += 1
                     continue
                 if item is None:
                     continue
-                convert, drops, named = found
-                before = len(unknown)
-                try:
-                    item = convert(item, unknown)
-                except _Mismatch as wrong:
-                    wrong.path.append(key)
-                    wrong.struct = wrong.struct or short
-                    raise
-                if len(unknown) > before:
-                    dot = "." if named else ""
-                    for at in range(before, len(unknown)):
-                        unknown[at] = f"{key}{dot}{unknown[at]}"
+                convert, drops, named, plain = found
+                if item.__class__ is not plain:
+                    try:
+                        item = convert(item, unknown)
+                    except _Mismatch as wrong:
+                        wrong.path.append(key)
+                        wrong.struct = wrong.struct or short
+                        raise
+                    if len(unknown) > before:
+                        dot = "." if named else ""
+                        for at in range(before, len(unknown)):
+                            unknown[at] = f"{key}{dot}{unknown[at]}"
+                        before = len(unknown)
                 if not item and (drops or item == []):
                     # An empty list comes back from storage as none at all.
                     if drops:

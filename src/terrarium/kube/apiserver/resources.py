@@ -221,12 +221,15 @@ class Resources:
         for record, obj in zip(lacking, made, strict=True):
             record.keep(kind, obj)
 
-    async def _encode(self, kind: Kind, obj: Obj) -> bytes:
+    async def _encode(self, kind: Kind, obj: Obj, printed: bool = False) -> bytes:
+        """The bytes to store. `printed`: the object is already as its structure prints it."""
         if self.converts(kind) and kind.storage_version != obj["apiVersion"]:
             custom = self.custom[(kind.group_version, kind.plural)]
             stored = (await custom.webhook.convert([fresh(obj)], kind.storage_version))[0]
         else:
             stored = self._stored_form(kind, obj)
+        if printed and stored is obj:
+            return encode(stored)
         row = self.registry.kind(*_group_version(stored["apiVersion"]), stored["kind"]) or kind
         return encode(typed.encode(stored, row.schema, self.minor) if row.schema else stored)
 
@@ -347,10 +350,10 @@ class Resources:
         strategy = self._strategy(kind, subresource)
         behaviour = self._behaviour(kind)
         context = self._context(call, old, subresource)
-        self._check_version(kind, name, strategy, meta, current)
         if meta.get("uid") and meta["uid"] != was.get("uid"):
             why = errors.uid_precondition(meta["uid"], was.get("uid", ""))
             raise errors.conflict(kind, name, errors.storage_error(kind, meta.get("namespace", ""), name, why))
+        self._check_version(kind, name, strategy, meta, current)
         for field_name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
             _keep(meta, was, field_name)
         meta.pop("selfLink", None)
@@ -377,7 +380,7 @@ class Resources:
         row_schema = kind.schema
         if row_schema:
             obj = typed.encode(obj, row_schema, self.minor)
-        if obj == old:
+        if obj == old and not (kind.strategy.settles and current.entry.revision == current.entry.created):
             return current
         if _ends(obj, old) and behaviour.finished(obj):
             if call.dry_run:
@@ -388,7 +391,8 @@ class Resources:
         if call.dry_run:
             return Record.unsaved(obj)
         await behaviour.checked(obj, old, call)
-        entry = await self.storage.put(current.entry.key, await self._encode(kind, obj), expect=current.entry.revision)
+        value = await self._encode(kind, obj, printed=bool(row_schema))
+        entry = await self.storage.put(current.entry.key, value, expect=current.entry.revision)
         record = self.records.of(entry)
         await self.ready(kind, [record])
         await behaviour.written(record.obj(kind), old)
@@ -597,10 +601,7 @@ def _content(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_namespace(kind: Kind, namespace: str, meta: Obj) -> None:
     if not kind.namespaced:
-        if meta.pop("namespace", ""):
-            raise errors.bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request"
-            )
+        meta.pop("namespace", None)
         return
     given = meta.get("namespace", "")
     if given and given != namespace:

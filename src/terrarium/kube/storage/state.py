@@ -7,7 +7,6 @@ That makes a write cheap and a read of the past proportional to what happened si
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 
@@ -55,7 +54,7 @@ class SortedKeys:
         """Keys from the first >= `start`. The set must not change while this is read."""
         at = self._chunk_of(start)
         chunk = self._chunks[at]
-        yield from itertools.islice(chunk, bisect_left(chunk, start), None)
+        yield from chunk[bisect_left(chunk, start) :]
         for chunk in self._chunks[at + 1 :]:
             yield from chunk
 
