@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from terrarium.base.clock import parse_duration
 from terrarium.base.diagnostics import Failure, UsageFailure
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from terrarium.runtime.kubelet.manager import Kubelets
 
 COMPONENTS = ("controllers", "scheduler", "kubelet")
+_SHOWN = {"controllers": "controller-manager", "scheduler": "scheduler"}
+"""How component statuses call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,57 @@ class Options:
     disable: tuple[str, ...]
     audit_log: Path | None
     nodes: int
+    service_range: str
+    gates: Mapping[str, bool]
+    event_seconds: float
+    manager: Manager
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """The flags of kube-controller-manager among them. `pod_range` is "" when nodes get none of it."""
+
+    pod_range: str
+    mask: int
+    finished_pods: int
+    autoscaler_seconds: float
+
+
+GATES = ("WatchList",)
+"""The feature gates that make a difference."""
+
+
+def gates_of(text: str | None) -> dict[str, bool]:
+    """`A=true,B=false`. UsageFailure for gates there aren't."""
+    found: dict[str, bool] = {}
+    for pair in _names(text):
+        name, _, value = pair.partition("=")
+        if name not in GATES:
+            raise UsageFailure(f"unrecognized feature gate: {name}", f"There are {', '.join(GATES)}.")
+        if value not in ("true", "false"):
+            raise UsageFailure(f"invalid value of {name}: {value}", "Write true or false.")
+        found[name] = value == "true"
+    return found
+
+
+def _range(flag: str, text: str, mask: int = 0) -> str:
+    """A range of addresses, checked; `mask` is the size of parts that must fit into it."""
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError as wrong:
+        raise UsageFailure(
+            f"{flag} {text!r} is no range of addresses: {wrong}", "Write for example 10.2.0.0/16."
+        ) from None
+    if mask and not network.prefixlen <= mask <= network.max_prefixlen:
+        raise UsageFailure(f"--node-cidr-mask-size {mask} does not fit {flag} {text}")
+    return text
+
+
+def _seconds(flag: str, text: str) -> float:
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError:
+        raise UsageFailure(f"{flag} {text!r} is no duration", "Write for example 15s or 1h.") from None
 
 
 @click.group()
@@ -80,6 +136,16 @@ def minor_of(version: str) -> int:
 @click.option("--scheduler-config", type=click.Path(path_type=Path), help="A KubeSchedulerConfiguration file.")
 @click.option("--enable-admission-plugins", help="Further admission plugins, by name.")
 @click.option("--disable-admission-plugins", help="Default admission plugins to leave out.")
+@click.option("--feature-gates", help="Name=true|false, separated by commas, as kube-apiserver's.")
+@click.option("--service-cluster-ip-range", default="10.100.0.0/16", show_default=True, help="ClusterIPs of Services.")
+@click.option("--event-ttl", default="1h", show_default=True, help="How long events are kept.")
+@click.option("--allocate-node-cidrs/--no-allocate-node-cidrs", help="Give each node a part of --cluster-cidr.")
+@click.option("--cluster-cidr", default="10.244.0.0/16", show_default=True, help="Addresses of pods.")
+@click.option("--node-cidr-mask-size", default=24, show_default=True, help="The size of a node's part.")
+@click.option("--terminated-pod-gc-threshold", default=12_500, show_default=True, help="Finished pods that are kept.")
+@click.option(
+    "--horizontal-pod-autoscaler-sync-period", default="15s", show_default=True, help="Between looks at metrics."
+)
 @click.option("--audit-log", type=click.Path(path_type=Path), help="Write audit events here, one JSON a line.")
 def serve(
     port: int,
@@ -95,6 +161,14 @@ def serve(
     scheduler_config: Path | None,
     enable_admission_plugins: str | None,
     disable_admission_plugins: str | None,
+    feature_gates: str | None,
+    service_cluster_ip_range: str,
+    event_ttl: str,
+    allocate_node_cidrs: bool,
+    cluster_cidr: str,
+    node_cidr_mask_size: int,
+    terminated_pod_gc_threshold: int,
+    horizontal_pod_autoscaler_sync_period: str,
     audit_log: Path | None,
 ) -> None:
     """Run a Kubernetes API server until SIGTERM or Ctrl-C."""
@@ -118,6 +192,15 @@ def serve(
         _names(disable_admission_plugins),
         audit_log,
         nodes,
+        _range("--service-cluster-ip-range", service_cluster_ip_range),
+        gates_of(feature_gates),
+        _seconds("--event-ttl", event_ttl),
+        Manager(
+            _range("--cluster-cidr", cluster_cidr, node_cidr_mask_size) if allocate_node_cidrs else "",
+            node_cidr_mask_size,
+            terminated_pod_gc_threshold,
+            _seconds("--horizontal-pod-autoscaler-sync-period", horizontal_pod_autoscaler_sync_period),
+        ),
     )
     _run(options)
 
@@ -155,6 +238,11 @@ async def _serve(options: Options, folder: Path) -> None:
         enable_admission=options.enable,
         disable_admission=options.disable,
         audit_log=options.audit_log,
+        service_range=options.service_range,
+        watch_list=options.gates.get("WatchList"),
+        event_seconds=options.event_seconds,
+        components=tuple(_SHOWN[name] for name in COMPONENTS if name in options.components and name in _SHOWN),
+        metrics="kubelet" in options.components,
     )
     tokens = [StaticTokens.read(options.token_file)] if options.token_file else []
     kubelets = Kubelets(clock, ids, [SimulatedRuntime(clock, ids, folder / "runtime")], folder / "pods")
@@ -208,9 +296,8 @@ async def _start_components(
     wanted = options.components
     if "controllers" in wanted:
         from terrarium.kube.controllers.manager import ControllerManager
-        from terrarium.kube.controllers.manager import Options as ManagerOptions
 
-        controllers = ControllerManager(server.client(), clock, ids, ManagerOptions(root_ca=server.ca.decode()))
+        controllers = ControllerManager(server.client(), clock, ids, _manager_options(options, server))
         await controllers.start()
         stack.push_async_callback(controllers.close)
     if "scheduler" in wanted:
@@ -227,6 +314,19 @@ async def _start_components(
         stack.push_async_callback(kubelets.close)
         for number in range(1, options.nodes + 1):
             await kubelets.add_node(NodeSpec(f"node-{number}", address=f"10.0.0.{number}"))
+
+
+def _manager_options(options: Options, server: ApiServer) -> Any:
+    from terrarium.kube.controllers.manager import Options as ManagerOptions
+
+    manager = options.manager
+    return ManagerOptions(
+        root_ca=server.ca.decode(),
+        terminated_pod_gc_threshold=manager.finished_pods,
+        node_cidrs=manager.pod_range,
+        node_cidr_mask=manager.mask,
+        autoscaler_period=manager.autoscaler_seconds,
+    )
 
 
 def _scheduler_config(path: Path | None) -> Any:

@@ -61,7 +61,9 @@ class Options:
     """Names of controllers that shall not run (`--controllers=-name`)."""
     terminated_pod_gc_threshold: int = 12_500
     node_cidrs: str = ""
-    """A range from which each node gets a /24 (`--allocate-node-cidrs --cluster-cidr`); "" for none."""
+    """A range from which each node gets a part (`--allocate-node-cidrs --cluster-cidr`); "" for none."""
+    node_cidr_mask: int = 24
+    """The size of such a part (`--node-cidr-mask-size`)."""
     autoscaler_period: float = 15.0
 
 

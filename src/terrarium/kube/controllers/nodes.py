@@ -481,15 +481,17 @@ class NodeTtl(Controller):
 
 
 class NodeRanges(Controller):
-    """Gives each node a /24 of the cluster's range of pod addresses (`--allocate-node-cidrs`)."""
+    """Gives each node a part of the cluster's range of pod addresses (`--allocate-node-cidrs`)."""
 
     name: ClassVar[str] = "node-controller"
     inputs: ClassVar[Sequence[Resource]] = (NODES,)
     workers: ClassVar[int] = 1
     ranges = ""
+    mask = 24
 
     def configure(self, options: Any) -> None:
         self.ranges = options.node_cidrs
+        self.mask = options.node_cidr_mask
         self.wanted = bool(self.ranges)
 
     async def sync(self, key: Key, write: Writer) -> float | None:
@@ -498,7 +500,7 @@ class NodeRanges(Controller):
         if node is None or node["spec"].get("podCIDR"):
             return None
         taken = {n["spec"].get("podCIDR") for n in nodes.items()}
-        subnets = ipaddress.ip_network(self.ranges).subnets(new_prefix=24)
+        subnets = ipaddress.ip_network(self.ranges).subnets(new_prefix=self.mask)
         free = next((str(s) for s in subnets if str(s) not in taken), None)
         if free is None:
             self.events.event(
