@@ -84,7 +84,8 @@ class Elector:
         """Gives the Lease away, so that nobody has to wait for its end."""
         if self.leader != self.identity:
             return
-        spec = self._seen["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1, **self._moments()}
+        spec = self._seen["spec"] | {"leaseDurationSeconds": 1, **self._moments()}
+        spec.pop("holderIdentity")
         try:
             await self._client.update(LEASES, {**self._seen, "spec": spec})
         except (ApiError, OSError) as failure:
