@@ -22,26 +22,32 @@ from terrarium.language.render import Renderer, in_order
 from terrarium.language.type_expressions import to_json as type_to_json
 
 
-def emit(world: World, text: str, kind: str, level: str = "info", **fields: Any) -> None:
-    """One line."""
+def emit(
+    world: World, text: str, kind: str, level: str = "info", tail: Mapping[str, Any] | None = None, **fields: Any
+) -> None:
+    """One line. `tail` goes after the type."""
     moment = world.clock.now().astimezone().isoformat(timespec="microseconds")
-    row = {"@level": level, "@message": text, "@module": "terraform.ui", "@timestamp": moment, **fields, "type": kind}
+    row = {
+        "@level": level,
+        "@message": text,
+        "@module": "terraform.ui",
+        "@timestamp": moment,
+        **fields,
+        "type": kind,
+        **(tail or {}),
+    }
     world.streams.print(dumps(row) + "\n")
 
 
 def header(world: World) -> None:
-    emit(world, f"Terraform {TERRAFORM_VERSION}", "version", terraform=TERRAFORM_VERSION, ui="1.2")
+    emit(world, f"Terraform {TERRAFORM_VERSION}", "version", terraform=TERRAFORM_VERSION, tail={"ui": "1.2"})
 
 
 def message(world: World, text: str, code: str) -> None:
     from terrarium.language.render import paint
 
-    emit(
-        world,
-        paint(text, False).strip("\n"),
-        "init_output" if code else "log",
-        **({"message_code": code} if code else {}),
-    )
+    fields: dict[str, Any] = {"message_code": code} if code else {}
+    emit(world, paint(text, False).strip("\n"), "init_output" if code else "log", **fields)
 
 
 def diagnostics_json(world: World, diagnostics: Sequence[Diagnostic]) -> None:
@@ -264,14 +270,21 @@ def apply_json(world: World, flags: Parsed, mode: Mode) -> int:
                 return 1
             if not flags.rest:
                 plan_summary(world, found)
-            diagnostics_json(world, diagnostics)
-            return _apply(world, flags, found, root, store, stopped)
+            return _apply(world, flags, found, root, store, stopped, tf_run.without_checks(diagnostics))
         finally:
             if store is not None:
                 store.unlock()
 
 
-def _apply(world: World, flags: Parsed, found: Plan, root: Any, store: Any, stopped: Any) -> int:
+def _apply(
+    world: World,
+    flags: Parsed,
+    found: Plan,
+    root: Any,
+    store: Any,
+    stopped: Any,
+    later: Sequence[Diagnostic],
+) -> int:
     from terrarium.cli import tf_run
     from terrarium.engine.applying import apply_plan
 
@@ -279,8 +292,8 @@ def _apply(world: World, flags: Parsed, found: Plan, root: Any, store: Any, stop
     session = tf_run.functions_session(world, root, found.variables, flags, lines, False, stopped, found.timestamp)
     state, counts, diagnostics = apply_plan(session, found, store, world.ids)
     store.finish(state)
+    diagnostics_json(world, [*later, *diagnostics])
     if has_errors(diagnostics):
-        diagnostics_json(world, diagnostics)
         return 1
     destroying = flags.text("command") == "destroy"
     emit(
@@ -300,8 +313,8 @@ def _apply(world: World, flags: Parsed, found: Plan, root: Any, store: Any, stop
         | ({} if o.sensitive else {"value": known(o.value)})
         for name, o in sorted(state.outputs.items())
     }
-    emit(world, f"Outputs: {len(outputs)}", "outputs", outputs=outputs)
-    diagnostics_json(world, diagnostics)
+    if not destroying:
+        emit(world, f"Outputs: {len(outputs)}", "outputs", outputs=outputs)
     return 0
 
 

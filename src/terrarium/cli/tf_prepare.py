@@ -35,7 +35,8 @@ def begin(world: World, flags: Parsed) -> None:
         world.early.append(
             warning(
                 "Deprecated flag: -state",
-                'Use the "path" attribute within the "local" backend to specify a file for state storage',
+                "Use `path` attribute within the `local` backend instead: "
+                "https://developer.hashicorp.com/terraform/language/v1.10.x/settings/backends/local#path",
             )
         )
 
@@ -145,7 +146,7 @@ def functions_session(
         values,  # type: ignore[arg-type]
         world.workspace,
         world.original_folder,
-        flags.number("parallelism", 10),
+        flags.number("parallelism", 10) or 10,
         lines,
         world.functions(predictable, timestamp=timestamp),
         stopped,
@@ -178,6 +179,30 @@ def make(
     wanted, replace, diagnostics = targets(flags)
     if diagnostics:
         return None, None, None, diagnostics
+    if flags.number("parallelism", 10) < 0:
+        return (
+            None,
+            None,
+            None,
+            [
+                error(
+                    "Invalid parallelism value",
+                    f"The parallelism must be a positive value. Not {flags.number('parallelism', 10)}.",
+                )
+            ],
+        )
+    if replace and mode is not Mode.NORMAL:
+        return (
+            None,
+            None,
+            None,
+            [
+                error(
+                    "Unsupported plan mode",
+                    "Forcing resource instance replacement (with -replace=...) is allowed only in normal planning mode.",
+                )
+            ],
+        )
     if flags.text("generate-config-out"):
         problem = generating_problem(Path(flags.text("generate-config-out")))
         if problem is not None:
@@ -218,8 +243,10 @@ def make(
     options = Options(mode, flags.flag("refresh", True), wanted, replace, bool(generate))
     plan, more = make_plan(session, state, options, world.clock)
     plan.given = variables.raw(root.module, gathered, values)
+    declared = root.module.variables
+    plan.apply_time = frozenset(n for n in gathered.given if n in declared and declared[n].ephemeral)
     lines.close()
-    if generate and any(c.generated for c in plan.changes):
+    if generate and plan.changes and plan.changes[-1].generated:
         more = [*more, generation_warning()]
     return plan, root, store, unique([*world.early, *diagnostics, *more])
 

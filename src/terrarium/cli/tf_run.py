@@ -28,14 +28,15 @@ def renderer(world: World) -> PlanText:
 
 
 def write_generated(found: Plan, path: str) -> str:
-    """Writes the configuration that was made for imported objects; the path when there was any."""
+    """Writes the configuration that was made for imported objects. The path when that is to be told: Terraform does so only
+    when the last of all changes has such configuration."""
     from terrarium.engine.generating import file_text
 
     objects = [(c.generated, c.importing or "") for c in found.changes if c.generated]
     if not objects:
         return ""
     Path(path).write_text(file_text(objects))
-    return path
+    return path if found.changes[-1].generated else ""
 
 
 def plan(world: World, args: Sequence[str]) -> int:
@@ -51,14 +52,14 @@ def plan(world: World, args: Sequence[str]) -> int:
     try:
         if found is None or root is None or store is None:
             return world.fail(diagnostics)
-        text = renderer(world)
-        if not found.aborted:
-            world.streams.print(text.render(found))
-        world.say([d for d in diagnostics if d.severity.value == "warning"])
         path = flags.text("out")
         if path and not found.aborted:
             save_plan(world, found, root, store, Path(path))
         generated = write_generated(found, flags.text("generate-config-out"))
+        text = renderer(world)
+        if not found.aborted:
+            world.streams.print(text.render(found))
+        world.say([d for d in diagnostics if d.severity.value == "warning"])
         if found.errored:
             world.say([d for d in diagnostics if d.severity.value == "error"])
             return 1
@@ -139,22 +140,20 @@ def _confirm_and_apply(
             world.streams.print(renderer(world).render(found))
         world.say(diagnostics)
         return 1
-    trivial = not found.applyable
-    if not trivial or not flags.flag("auto-approve") or trivial:
-        world.streams.print(renderer(world).render(found))
+    world.streams.print(renderer(world).render(found))
+    if not found.applyable or flags.flag("auto-approve"):
+        return execute(world, flags, found, root, store, stopped, later=without_checks(diagnostics))
+    # Whoever is asked shall know what there is to know.
     world.say(diagnostics)
-    if not trivial and not flags.flag("auto-approve"):
-        if not world.input_allowed or not flags.flag("input", True):
-            return world.fail(
-                error(
-                    "Cannot apply without approval",
-                    "The command line is not interactive: use -auto-approve, or apply a saved plan.",
-                )
-            )
-        if not confirmed(world, found):
-            world.out("\nDestroy cancelled." if found.mode is Mode.DESTROY else "\nApply cancelled.")
-            return 1
+    if not confirmed(world, found):
+        world.out("\nDestroy cancelled." if found.mode is Mode.DESTROY else "\nApply cancelled.")
+        return 1
     return execute(world, flags, found, root, store, stopped)
+
+
+def without_checks(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """What a plan said, for after the apply: without the checks, which have been made again by then."""
+    return [d for d in diagnostics if d.extra != "check"]
 
 
 _QUESTIONS = {
@@ -196,8 +195,9 @@ def execute(
     store: LocalStore,
     stopped: Callable[[], bool],
     saved: bool = False,
+    later: Sequence[Diagnostic] = (),
 ) -> int:
-    """Applies a plan and says how it went."""
+    """Applies a plan and says how it went, and `later`: what is still to be said of the plan."""
     from terrarium.engine.applying import apply_plan
 
     lines = Lines(world.streams.print, world.colour)
@@ -206,6 +206,7 @@ def execute(
     state, counts, diagnostics = apply_plan(session, found, store, world.ids)
     lines.close()
     store.finish(state)
+    diagnostics = [*later, *diagnostics]
     world.say([d for d in diagnostics if d.severity.value == "warning"])
     if has_errors(diagnostics):
         world.say([d for d in diagnostics if d.severity.value == "error"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from terrarium.base.diagnostics import Diagnostic, error, has_errors
+from terrarium.base.diagnostics import DiagnosedFailure, Diagnostic, error, has_errors
 from terrarium.cli.tf_flags import Parsed
 from terrarium.cli.tf_prepare import gathered_variables, locked_problem
 from terrarium.cli.tf_world import World
@@ -19,21 +19,26 @@ from terrarium.language.printing import console_text
 
 
 def save_plan(world: World, found: Plan, root: ModuleNode, store: LocalStore, path: Path) -> None:
+    """Writes a plan file. DiagnosedFailure when that can't be done."""
     files = {name: source.text for node in root.walk() for name, source in node.module.sources.items()}
     state = store.current
-    save(
-        path,
-        Saved(
-            found,
-            files,
-            world.manifest(),
-            world.workspace,
-            state.lineage,
-            state.serial,
-            {"path": str(store.path)},
-            frozenset(n for n, v in root.module.variables.items() if v.ephemeral),
-        ),
+    saved = Saved(
+        found,
+        files,
+        world.manifest(),
+        world.workspace,
+        state.lineage,
+        state.serial,
+        {"path": str(store.path)},
+        frozenset(n for n, v in root.module.variables.items() if v.ephemeral),
     )
+    try:
+        save(path, saved)
+    except OSError as problem:
+        reason = (problem.strerror or str(problem)).lower()
+        raise DiagnosedFailure(
+            [error("Failed to write plan file", f"The plan file could not be written: open {path}: {reason}.")]
+        ) from None
 
 
 def load_saved(
@@ -103,17 +108,21 @@ def changed_variables(world: World, root: ModuleNode, flags: Parsed, found: Plan
     """Variables given beside a plan file must have the values which are in it."""
     gathered = gathered_variables(world, root, flags)
     diagnostics: list[Diagnostic] = list(gathered.diagnostics)
-    only = {n: g for n, g in gathered.given.items() if g.kind in ("flag", "file")}
+    only = {
+        n: g
+        for n, g in gathered.given.items()
+        if g.kind in ("flag", "file") or (n in root.module.variables and root.module.variables[n].ephemeral)
+    }
     values, more = variables.settle(root.module, variables.Gathered(only, [], {}), need_all=False)
     diagnostics += [d for d in more if d.severity.value == "error"]
     for name, variable in root.module.variables.items():
         if variable.ephemeral and name not in only:
-            if variable.required and name not in gathered.given:
+            if name in found.apply_time and name not in gathered.given:
                 diagnostics.append(
                     error(
                         "No value for required variable",
-                        f'The root module input variable "{name}" is not set, and has no default value. Use a -var or -var-file command line argument to provide a value for this variable.',
-                        variable.range,
+                        f'The ephemeral input variable "{name}" was set during the plan phase, and so must also be set during the '
+                        "apply phase.",
                     )
                 )
             elif variable.default is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from terrarium.base.diagnostics import error
+from terrarium.cli.tf import bad_options
 from terrarium.cli.tf_flags import parse
 from terrarium.cli.tf_run import renderer
 from terrarium.cli.tf_world import World
@@ -26,9 +27,14 @@ def show(world: World, args: Sequence[str]) -> int:
     if flags.flag("no-color"):
         world.colour = False
     if len(flags.rest) > 1:
-        return world.fail(error("Too many command line arguments", "Expected at most one positional argument."))
+        return bad_options(
+            world,
+            "show",
+            [error("Too many command line arguments", "Expected at most one positional argument.")],
+            False,
+        )
     as_json = flags.flag("json")
-    if not flags.rest:
+    if not flags.rest or not flags.rest[0]:
         store = world.store()
         try:
             state = store.load()

@@ -86,14 +86,24 @@ def _unknown(state: State, target: Target) -> Diagnostic | None:
             there, kind = any(a.module[: len(target)] == target for a in state.resources), "module"
     if there:
         return None
-    where = "module at" if kind == "module" else kind
-    what = module_text(target) if kind == "module" else str(target)  # type: ignore[arg-type]
-    noun = "module" if kind == "module" else "resource"
-    return error(
-        f"Unknown {kind}",
-        f"The current state contains no {where} {what}. If you've just added this {noun} to the configuration, you must run "
-        f'"terraform apply" first to create the {noun}\'s entry in the state.',
-    )
+    return error(f"Unknown {kind}", _UNKNOWN[kind].format(module_text(target) if kind == "module" else target))  # type: ignore[arg-type]
+
+
+_UNKNOWN = {
+    "module": (
+        "The current state contains no module at {}. If you've just added this module to the configuration, you must run "
+        '"terraform apply" first to create the module\'s entry in the state.'
+    ),
+    "resource": (
+        "The current state contains no resource {}. If you've just added this resource to the configuration, you must run "
+        '"terraform apply" first to create the resource\'s entry in the state.'
+    ),
+    "resource instance": (
+        "The current state contains no resource instance {}. If you've just added its resource to the configuration or have "
+        'changed the count or for_each arguments, you must run "terraform apply" first to update the resource\'s entry in the '
+        "state."
+    ),
+}
 
 
 def show(world: World, args: Sequence[str]) -> int:
@@ -295,7 +305,7 @@ def _mark(world: World, args: Sequence[str], tainted: bool) -> int:
             return world.fail(
                 error(
                     "No such resource instance",
-                    f'There is no resource instance in the state with the address {address}. If the resource configuration has just been added, you must run "terraform apply" once to create the corresponding instance(s) before they can be {name}ed.',
+                    f'There is no resource instance in the state with the address {address}. If the resource configuration has just been added, you must run "terraform apply" once to create the corresponding instance(s) before they can be tainted.',
                 )
             )
         if not tainted and not held.tainted:

@@ -63,7 +63,10 @@ def _valid(name: str) -> bool:
 
 
 _INVALID = '\nThe workspace name "{}" is not allowed. The name must contain only URL safe\ncharacters, and no path separators.\n'
-_OVERRIDDEN = "\nThe selected workspace is currently overridden using the TF_WORKSPACE\nenvironment variable.\n"
+_OVERRIDDEN = (
+    "\nThe selected workspace is currently overridden using the TF_WORKSPACE\nenvironment variable.\n\nTo select a new "
+    "workspace, either update this environment variable or unset\nit and then run this command again.\n"
+)
 
 
 def show(world: World, args: Sequence[str]) -> int:
@@ -153,13 +156,13 @@ def delete(world: World, args: Sequence[str]) -> int:
             world,
             f'Workspace "{name}" doesn\'t exist.\n\nYou can create this workspace with the "new" subcommand \nor include the "-or-create" flag with the "select" subcommand.',
         )
-    if name == "default":
-        return _error(world, "default state can not be deleted")
     if name == world.workspace:
         return _error(
             world,
             f'\nWorkspace "{name}" is your active workspace.\n\nYou cannot delete the currently active workspace. Please switch\nto another workspace and try again.',
         )
+    if name == "default":
+        return _error(world, "default state can not be deleted")
     path = state_path(local_settings(world.data_folder), name)
     try:
         state = read(path.read_bytes())

@@ -179,7 +179,7 @@ class Builtin:
                 ),
             )
         for name, output in state.outputs.items():
-            outputs[name] = output.value.marked("sensitive") if output.sensitive else output.value
+            outputs[name] = output.value
         return ValueResult(_object("remote", **{**data, "outputs": object_of(outputs)}))
 
     def call(self, function: str, arguments: Sequence[Value]) -> ValueResult:

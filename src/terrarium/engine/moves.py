@@ -166,7 +166,8 @@ def validate_moves(root: ModuleNode, found: list[Statement]) -> list[Diagnostic]
             diagnostics.append(
                 error(
                     "Moved object still exists",
-                    f"This statement declares a move from {source}, but that {kind} is still declared at {still}.\n\nChange "
+                    f"This statement declares a move from {source}, but that {kind} is still declared at "
+                    f"{still.filename}:{still.start.line},{still.start.column}.\n\nChange "
                     f"your configuration so that this {kind} will be declared as {target} instead.",
                     statement.range,
                 )
@@ -207,6 +208,12 @@ def validate_moves(root: ModuleNode, found: list[Statement]) -> list[Diagnostic]
                 f"The following chained move statements form a cycle, and so there is no final location to move objects to:{lines}\n\nA chain of move statements must end with an address that doesn't appear in any other statements, and which typically also refers to an object still declared in the configuration.",
             )
         )
+    return diagnostics
+
+
+def removed_problems(root: ModuleNode) -> list[Diagnostic]:
+    """`removed` blocks for what is still there."""
+    diagnostics: list[Diagnostic] = []
     for module in root.walk():
         for removed in module.module.removed:
             end = module_and_resource(removed.from_)
@@ -279,6 +286,12 @@ def removed_for(root: ModuleNode, address: Instance) -> Removed | None:
 
 
 def _removals(root: ModuleNode) -> Iterator[tuple[Removed, ModulePath, MoveEnd]]:
+    return diagnostics
+
+
+def removed_problems(root: ModuleNode) -> list[Diagnostic]:
+    """`removed` blocks for what is still there."""
+    diagnostics: list[Diagnostic] = []
     for module in root.walk():
         for removed in module.module.removed:
             end = module_and_resource(removed.from_)

@@ -100,6 +100,8 @@ class Plan:
     variables: Mapping[str, Value] = field(default_factory=dict)
     given: Mapping[str, Value] = field(default_factory=dict)
     """The variables as they were given, before conversion."""
+    apply_time: frozenset[str] = frozenset()
+    """Ephemeral variables that were given: they are not kept, and must be given again to apply the plan."""
     targets: tuple[Target, ...] = ()
     replace: tuple[Instance, ...] = ()
     checks: tuple[CheckResult, ...] = ()

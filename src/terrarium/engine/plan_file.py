@@ -203,6 +203,7 @@ def save(path: Path, saved: Saved) -> None:
         ],
         "variables": {k: encode(v) for k, v in plan.variables.items() if k not in saved.ephemeral},
         "given": {k: encode(v) for k, v in plan.given.items() if k not in saved.ephemeral},
+        "apply_time": sorted(plan.apply_time),
         "targets": [_target_text(t) for t in plan.targets],
         "replace": [str(r) for r in plan.replace],
         "checks": [[c.kind, c.address, c.status, [list(o) for o in c.objects]] for c in plan.checks],
@@ -274,6 +275,7 @@ def load(path: Path) -> Saved:
     ]
     plan.variables = {k: decode(v) for k, v in document["variables"].items()}
     plan.given = {k: decode(v) for k, v in document["given"].items()}
+    plan.apply_time = frozenset(document["apply_time"])
     plan.targets = tuple(parse_target(t) for t in document["targets"])
     plan.replace = tuple(parse_instance(r) for r in document["replace"])
     plan.checks = tuple(

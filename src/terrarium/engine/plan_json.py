@@ -20,11 +20,12 @@ from terrarium.language.values import EPHEMERAL, null
 def plan_document(plan: Plan, root: ModuleNode, plugins: Plugins) -> dict[str, Any]:
     """The whole document."""
     document: dict[str, Any] = {"format_version": "1.2", "terraform_version": TERRAFORM_VERSION}
+    ephemeral = {n: v.default for n, v in root.module.variables.items() if v.ephemeral}
+    shown = {**plan.variables, **plan.given, **ephemeral}
     variables = {
         name: {"value": known(value)}
-        for name, value in sorted({**plan.variables, **plan.given}.items())
-        if not (name in root.module.variables and root.module.variables[name].ephemeral)
-        and EPHEMERAL not in value.marks
+        for name, value in sorted(shown.items())
+        if value is not None and EPHEMERAL not in value.marks
     }
     if variables:
         document["variables"] = variables

@@ -16,7 +16,7 @@ from terrarium.base.diagnostics import error, has_errors
 from terrarium.engine.addresses import MANAGED, ConfigResource
 from terrarium.engine.config_graph import Builder, Node, resource_node
 from terrarium.engine.graph import Graph
-from terrarium.engine.moves import apply_moves
+from terrarium.engine.moves import apply_moves, removed_problems
 from terrarium.engine.plan import Action, Mode, Plan
 from terrarium.engine.plan_base import Options
 from terrarium.engine.plan_messages import (
@@ -36,13 +36,13 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
     state, moves, diagnostics = apply_moves(session.root, prior)
     builder = Builder(session.root, session.plugins)
     graph = builder.build()
-    cycles = cycle_errors(graph)
+    broken = [*removed_problems(session.root), *cycle_errors(graph)]
     plan = Plan(options.mode, prior=state, previous=state, targets=options.targets, replace=options.replace)
     plan.variables = dict(session.variables)
     plan.timestamp = rfc3339(clock.now())
-    if has_errors(diagnostics) or cycles:
+    if broken:
         plan.errored = plan.aborted = True
-        return plan, [*diagnostics, *cycles]
+        return plan, [*diagnostics, *broken]
 
     def walked(held: State, how: Options, before: PlanWalk | None = None) -> PlanWalk:
         walk = PlanWalk(session, held, how)
@@ -65,6 +65,10 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
         finish(plan, walk, drift(seen))
     else:
         walk = walked(state, options)
+        if has_errors(diagnostics):
+            # Moves that can't be are likely to be behind whatever else is wrong.
+            plan.errored = plan.aborted = True
+            return plan, diagnostics
         finish(plan, walk, drift(walk))
     return plan, walk.diagnostics
 
@@ -78,7 +82,10 @@ def _walk(walk: PlanWalk, graph: Graph[Node]) -> None:
         walk.wanted, graph = restrict(
             graph, options.targets, session.root, dependents=destroying or options.before_destroy
         )
-    graph.walk(walk.visit, session.parallelism, inline=lambda n: n.kind != "resource", stopped=session.stopped)
+    try:
+        graph.walk(walk.visit, session.parallelism, inline=lambda n: n.kind != "resource", stopped=session.stopped)
+    finally:
+        walk.say(walk.ephemerals.close())
     if not has_errors(walk.diagnostics):
         if not options.before_destroy:
             walk.say(walk.plan_generated())
