@@ -19,6 +19,7 @@ from __future__ import annotations
 import bisect
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -165,7 +166,8 @@ class _Shape:
 
     `net` is how many brackets it leaves open, for the indentation. `assign` is the index of the aligned `=`, or of the
     end; `comment` is the index of the comment at the end, or of the end. `gaps` has "" or " " before each token (those
-    which start a cell are filled in later); `asks` are the indices of gaps which depend on a word `in` before.
+    which start a cell are filled in later); `asks` are the indices of gaps which depend on a word `in` before. `left`
+    and `right` are the cells before and from the `=`, as formats for the tokens' texts.
     """
 
     net: int
@@ -173,6 +175,12 @@ class _Shape:
     comment: int
     gaps: tuple[str, ...]
     asks: tuple[int, ...]
+    left: str
+    right: str
+
+
+def _format_of(gaps: Sequence[str]) -> str:
+    return "".join([f"{gap}%s" for gap in gaps])
 
 
 class _Shapes:
@@ -201,7 +209,8 @@ class _Shapes:
             for i in range(begin + 1, end):
                 before = kinds[i - 2] if i - 2 >= begin else _NONE
                 gaps[i] = self.gap(before, kinds[i - 1], kinds[i], i, asks)
-        return _Shape(net, assign, comment, tuple(gaps), tuple(asks))
+        left, right = _format_of(gaps[:assign]), _format_of(gaps[assign:comment])
+        return _Shape(net, assign, comment, tuple(gaps), tuple(asks), left, right)
 
     def gap(self, before: int, subject: int, after: int, index: int, asks: list[int]) -> str:
         key = subject * _KINDS + after
@@ -230,7 +239,7 @@ class _Line:
     comment_gap: str = ""
 
 
-def _lay_out(kinds: list[int], words: list[str], trailing: str) -> str:
+def _lay_out(kinds: list[int], words: tuple[str, ...], trailing: str) -> str:
     """The whole layout. `words` are the tokens' texts; the last token is EOF, with `trailing` before it."""
     codes = bytes(kinds)
     shapes = _Shapes()
@@ -270,7 +279,7 @@ def _lay_out(kinds: list[int], words: list[str], trailing: str) -> str:
     return "".join([f"{x.lead}{x.gap}{x.assign}{x.comment_gap}{x.comment}" for x in lines]) + trailing
 
 
-def _line_ends(kinds: list[int], words: list[str], codes: bytes) -> list[int]:
+def _line_ends(kinds: list[int], words: tuple[str, ...], codes: bytes) -> list[int]:
     """The indices after each line's last token. EOF belongs to no line."""
     last = len(kinds) - 1
     marks = (match.start() for match in _ENDINGS.finditer(codes))
@@ -295,38 +304,34 @@ def _indent(indents: list[int], net: int) -> str:
     return "  " * len(indents)
 
 
-def _cells(shape: _Shape, text: list[str], indent: str) -> _Line:
-    gaps = shape.gaps
+def _cells(shape: _Shape, text: tuple[str, ...], indent: str) -> _Line:
+    left, right = shape.left, shape.right
+    assign, comment = shape.assign, shape.comment
     if shape.asks:
-        changed = list(gaps)
+        changed = list(shape.gaps)
         for index in shape.asks:
             if text[index - 1] == "in":
                 changed[index] = " "
-        gaps = tuple(changed)
+        left, right = _format_of(changed[:assign]), _format_of(changed[assign:comment])
     size = len(text)
-    assign, comment = shape.assign, shape.comment
-    woven: list[str] = [""] * (2 * size)
-    woven[0::2] = gaps
-    woven[1::2] = text
     if assign == size:
-        return _Line(indent + "".join(woven))
-    lead, right = woven[: 2 * assign], woven[2 * assign : 2 * comment]
-    first = indent + "".join(lead)
-    second = "".join(right)
+        return _Line(indent + left % text)
+    first = indent + left % text[:assign]
+    second = right % text[assign:comment]
     return _Line(
         first,
-        _width(first, [indent, *lead]),
+        _width(first, indent, text[:assign], left),
         second,
-        _width(second, right),
-        "".join(woven[2 * comment :]),
+        _width(second, "", text[assign:comment], right),
+        text[comment] if comment < size else "",
     )
 
 
-def _width(text: str, pieces: list[str]) -> int:
-    """The columns of `text`. Each token counts for itself, even where its first character joins the one before."""
-    if text.isascii() and "\r" not in text:
-        return len(text)
-    return sum(map(columns, pieces))
+def _width(cell: str, indent: str, text: tuple[str, ...], form: str) -> int:
+    """The columns of a cell. Each token counts for itself, even where its first character joins the one before."""
+    if cell.isascii() and "\r" not in cell:
+        return len(cell)
+    return len(indent) + sum(map(columns, text)) + form.count(" ")
 
 
 def _align(chain: list[_Line]) -> None:
@@ -489,7 +494,7 @@ def _rendered(tokens: Tokens, edits: list[_Edit]) -> str:
         for first, end, fresh in reversed(edits):
             kinds[first:end] = [kind for kind, _ in fresh]
             words[first:end] = [word for _, word in fresh]
-    return _lay_out(kinds, words, trailing)
+    return _lay_out(kinds, tuple(words), trailing)
 
 
 def format_source(source: Source) -> tuple[str, list[Diagnostic]]:

@@ -389,7 +389,8 @@ def _function_call(extra: object) -> dict[str, Any] | None:
     returns = function.returns
     if not isinstance(returns, Type):
         try:
-            returns = returns([unknown(p.type) for p in function.parameters])
+            variadic = [function.variadic] if function.variadic is not None else []
+            returns = returns([unknown(p.type) for p in (*function.parameters, *variadic)])
         except FunctionError:
             returns = DYNAMIC
     signature["return_type"] = type_json(returns)
@@ -400,8 +401,6 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     described: dict[str, Any] = {"name": parameter.name}
     if parameter.description:
         described["description"] = parameter.description
-    if parameter.allow_null:
-        described["is_nullable"] = True
     return described | {"type": type_json(parameter.type)}
 
 
