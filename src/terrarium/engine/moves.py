@@ -286,12 +286,6 @@ def removed_for(root: ModuleNode, address: Instance) -> Removed | None:
 
 
 def _removals(root: ModuleNode) -> Iterator[tuple[Removed, ModulePath, MoveEnd]]:
-    return diagnostics
-
-
-def removed_problems(root: ModuleNode) -> list[Diagnostic]:
-    """`removed` blocks for what is still there."""
-    diagnostics: list[Diagnostic] = []
     for module in root.walk():
         for removed in module.module.removed:
             end = module_and_resource(removed.from_)
