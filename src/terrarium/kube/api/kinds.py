@@ -103,6 +103,9 @@ class Strategy:
     """For kinds that are deleted gracefully (pods): the grace period in seconds for an object and a wish; 0 is at once."""
     generation: bool = False
     """Whether `metadata.generation` counts changes of what is outside metadata and status."""
+    settles: bool = False
+    """Whether the real server writes an object anew at its first update even if nothing changes: some fields are only
+    filled in when it is read back."""
 
 
 @dataclass(frozen=True, slots=True)

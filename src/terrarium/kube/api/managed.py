@@ -203,8 +203,31 @@ def _empty(schema: str, version: str, kind: str, minor: int) -> Obj:
     return typed.encode(made, schema, minor) if schema else made
 
 
-def _is_reset(entries: Any) -> bool:
-    return entries is not None and (len(entries) == 0 or (len(entries) == 1 and not any((entries[0] or {}).values())))
+def _is_reset(meta: Mapping[str, Any]) -> bool:
+    """Whether a client gave `[]` (read as None) or `[{}]`."""
+    if "managedFields" not in meta:
+        return False
+    entries = meta["managedFields"] or ()
+    return len(entries) == 0 or (len(entries) == 1 and not any((entries[0] or {}).values()))
+
+
+def _is_valid(entries: Any) -> bool:
+    """Whether entries that a client gave can be read. Others are ignored."""
+    return all(
+        entry.get("operation") in ("Apply", "Update")
+        and entry.get("fieldsType") == "FieldsV1"
+        and _is_tree(entry.get("fieldsV1"))
+        for entry in entries or ()
+    )
+
+
+def _is_tree(tree: Any) -> bool:
+    if not isinstance(tree, Mapping):
+        return tree is None
+    return all(
+        key == "." or (key[:2] in ("f:", "k:", "v:", "i:") and len(key) > 2 and _is_tree(inner))
+        for key, inner in tree.items()
+    )
 
 
 def track_update(
@@ -223,10 +246,10 @@ def track_update(
     shape = shape or of_struct(kind.schema, minor)
     old_entries = ((live or {}).get("metadata") or {}).get("managedFields")
     new_entries = (new.get("metadata") or {}).get("managedFields")
-    if subresource:
-        managed = _decode(old_entries)
-    elif _is_reset(new_entries):
+    if not subresource and _is_reset(new.get("metadata") or {}):
         managed = _Managed()
+    elif subresource or not _is_valid(new_entries):
+        managed = _decode(old_entries)
     else:
         managed = _decode(new_entries)
         if not managed.fields:
@@ -336,7 +359,7 @@ def apply(
         place = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {kind.group_version.group}/{kind.group_version.version}"
         raise ApplyError(f"failed to create typed patch object ({place}, Kind={kind.kind}): {wrong}") from None
     before = _bare(live, kind, minor)
-    managed = _decode(((live or {}).get("metadata") or {}).get("managedFields"))
+    managed = stored = _decode(((live or {}).get("metadata") or {}).get("managedFields"))
     if not managed.fields and live is not None:
         first = Manager("Update", BEFORE_FIRST, version, subresource)
         managed = _update(
@@ -353,7 +376,7 @@ def apply(
     if manager == KUBECTL and LAST_APPLIED in ((live or {}).get("metadata") or {}).get("annotations", {}):
         obj = _with_last_applied(obj, config)
         same = False
-    if same and made.fields == managed.fields and live is not None:
+    if same and made.fields == stored.fields and live is not None:
         return Applied(live, False)
     if not same or live is None:
         # An apply that changes nothing but owners leaves the time of its entry as it was.
@@ -391,7 +414,7 @@ def _apply(
     made.fields[who] = fieldsets.without(wanted, ignored) - _STRIPPED
     made.versions[who] = version
     if last:
-        merged = _prune(merged, made, last, shape)
+        merged = _identified(_prune(merged, made, last, shape), before)
     difference = fieldsets.compare(before, merged, shape)
     changed = fieldsets.without(difference.modified | difference.added, ignored)
     removed = fieldsets.without(difference.removed, ignored)
@@ -415,6 +438,13 @@ def _apply(
     if not made.fields[who]:
         made.drop(who)
     return merged, made, equal(before, merged)
+
+
+def _identified(merged: Obj, before: Obj) -> Obj:
+    """With the metadata that nobody can own or take away: name, uid and their kin."""
+    was = before.get("metadata") or {}
+    kept = {key: was[key] for key in was if ("f:metadata", f"f:{key}") in _STRIPPED}
+    return {**merged, "metadata": {**kept, **(merged.get("metadata") or {})}}
 
 
 def _prune(merged: Obj, managed: _Managed, last: Fields, shape: Shape) -> Obj:

@@ -55,9 +55,9 @@ def _of_kinds(kinds: list[Kind], path: str, minor: int, schemas: Schemas) -> dic
     for kind in kinds:
         name = held.definition_name(kind)
         if name in schemas or name not in known:
-            components[name] = held.custom(kind, schemas.get(name))
+            components[name] = held.custom(kind, schemas.get(name), minor)
         if "list" in kind.verbs and f"{name}List" not in known:
-            components[f"{name}List"] = held.listed(kind, name)
+            components[f"{name}List"] = held.listed(kind, name, minor)
         paths.update(routes.KindPaths(kind, path).all())
     return _document(minor, paths, components)
 

@@ -21,18 +21,6 @@ META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 VERSION_INFO = "io.k8s.apimachinery.pkg.version.Info"
 REF = "#/components/schemas/"
 _DROPPED = ("$schema", "$id")
-_API_VERSION = (
-    "The version of this representation of an object: group and version. See "
-    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources"
-)
-_KIND = (
-    "The REST resource this object represents, in CamelCase. See "
-    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds"
-)
-_METADATA = (
-    "Standard metadata of objects. See "
-    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-)
 
 
 def reference(name: str) -> dict[str, Any]:
@@ -274,44 +262,58 @@ def gvk(kind: Kind, name: str = "") -> list[dict[str, str]]:
     return [{"group": gv.group, "kind": name or kind.kind, "version": gv.version}]
 
 
-def _type_meta() -> dict[str, Any]:
+_MODEL = "io.k8s.api.core.v1.ConfigMap"
+"""Any object: what is said of the fields that all have."""
+
+
+def _common(minor: int) -> dict[str, Any]:
+    """apiVersion, kind and metadata as every object describes them."""
+    held = known(minor).get(_MODEL, {}).get("properties") or {}
+
+    def text(name: str) -> dict[str, str]:
+        said = (held.get(name) or {}).get("description")
+        return {"description": said} if said else {}
+
     return {
-        "apiVersion": {"description": _API_VERSION, "type": "string"},
-        "kind": {"description": _KIND, "type": "string"},
+        "apiVersion": {**text("apiVersion"), "type": "string"},
+        "kind": {**text("kind"), "type": "string"},
+        "metadata": {**text("metadata"), "allOf": [reference(META + "ObjectMeta")]},
     }
 
 
-def custom(kind: Kind, held: Mapping[str, Any] | None) -> dict[str, Any]:
+def custom(kind: Kind, held: Mapping[str, Any] | None, minor: int) -> dict[str, Any]:
     """A custom resource's definition: its structural schema with what every object has."""
-    made: dict[str, Any] = _embedded({"type": "object", **(held or {"x-kubernetes-preserve-unknown-fields": True})})
-    described = {"metadata": {"description": _METADATA, "allOf": [reference(META + "ObjectMeta")]}}
-    made["properties"] = {**(made.get("properties") or {}), **_type_meta(), **described}
+    common = _common(minor)
+    made: dict[str, Any] = _embedded(
+        {"type": "object", **(held or {"x-kubernetes-preserve-unknown-fields": True})}, common
+    )
+    made["properties"] = {**(made.get("properties") or {}), **common}
     made["x-kubernetes-group-version-kind"] = gvk(kind)
     return made
 
 
-def _embedded(held: Any) -> Any:
+def _embedded(held: Any, common: Mapping[str, Any]) -> Any:
     """A structural schema with the fields that embedded resources have without saying so."""
     if isinstance(held, list):
-        return [_embedded(item) for item in held]
+        return [_embedded(item, common) for item in held]
     if not isinstance(held, Mapping):
         return held
-    made = {key: value if key in ("default", "enum", "example") else _embedded(value) for key, value in held.items()}
+    literal = ("default", "enum", "example")
+    made = {key: value if key in literal else _embedded(value, common) for key, value in held.items()}
     if made.get("x-kubernetes-embedded-resource") is True:
-        metadata = {"metadata": {"description": _METADATA, "allOf": [reference(META + "ObjectMeta")]}}
-        made["properties"] = {**(made.get("properties") or {}), **_type_meta(), **metadata}
+        made["properties"] = {**(made.get("properties") or {}), **common}
     return made
 
 
-def listed(kind: Kind, name: str) -> dict[str, Any]:
+def listed(kind: Kind, name: str, minor: int) -> dict[str, Any]:
     """The definition of a list of a kind that has none of its own."""
     return {
         "description": f"{kind.listing} is a list of {kind.kind}",
         "type": "object",
         "required": ["items"],
         "properties": {
-            **_type_meta(),
-            "metadata": {"description": _METADATA, "allOf": [reference(META + "ListMeta")]},
+            **_common(minor),
+            "metadata": {"allOf": [reference(META + "ListMeta")]},
             "items": {
                 "description": f"List of {kind.plural}.",
                 "type": "array",

@@ -149,12 +149,11 @@ def _change(doc: Any, steps: Sequence[str], value: Any, verb: str) -> Any:
             if step not in doc:
                 raise _Failed
             made[step] = _change(doc[step], rest, value, verb)
-        elif verb == "add":
+        elif verb in ("add", "replace"):
+            # The real library lets `replace` make a missing field.
             made[step] = value
         elif step not in doc:
             raise _Failed
-        elif verb == "replace":
-            made[step] = value
         else:
             del made[step]
         return dict(sorted(made.items())) if step not in doc else made

@@ -227,6 +227,10 @@ def _plain_type(type: Type | None) -> builtins.type | None:
     return _PLAIN.get(type.name) if type is not None and type.shape == "scalar" else None
 
 
+_EMPTY_COUNTS = frozenset({("ObjectMeta", "managedFields"), ("HPAScalingRules", "policies")})
+"""Lists which are something else when empty than when they were not given: they stay, as None."""
+
+
 class _Converters:
     """The compiled converters of one minor version."""
 
@@ -334,6 +338,7 @@ class _Converters:
         fixed: dict[str, Any] = {}
         for item in struct.fields.values():
             drops = item.omitempty and not item.type.pointer and item.type.shape in ("scalar", "list", "map")
+            drops = drops and (struct.short, item.json) not in _EMPTY_COUNTS
             named = item.type.shape in ("struct", "map")
             converters[item.json] = (self.type(item.type), drops, named, _plain_type(item.type))
             if self._always(item):

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from terrarium.kube.api import patches, typed
+from terrarium.kube.api import gotext, patches, typed
 from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.hooks import AdmissionRequest, Attributes, User
-from terrarium.kube.api.kinds import FieldError, Kind, Obj
+from terrarium.kube.api.kinds import FieldError, GroupVersion, Kind, Obj
 from terrarium.kube.apiserver import errors, lists, ownership
 from terrarium.kube.apiserver.authorization import Union
 from terrarium.kube.apiserver.computed import Source
@@ -163,6 +163,10 @@ class Api:
             await self.allow(call.user, "create", target)
             obj["metadata"].pop("resourceVersion", None)
             return 201, await self.resources.create(kind, namespace, obj, call)
+        uid = obj["metadata"].get("uid")
+        if uid and await self.resources.find(kind, namespace, name) is None:
+            why = errors.uid_precondition(uid, "")
+            raise errors.conflict(kind, name, errors.storage_error(kind, namespace, name, why))
         return 200, await self.resources.update(
             kind, namespace, name, lambda old: fresh(obj), call, subresource=target.subresource
         )
@@ -204,9 +208,7 @@ class Api:
         check_same(target, old, made)
         for field in ("kind", "apiVersion"):
             if made.setdefault(field, old[field]) != old[field]:
-                raise self._unfit(
-                    target, made, f'no kind "{made["kind"]}" is registered for version "{made["apiVersion"]}"'
-                )
+                raise self._other_kind(target, made, field)
         if made["metadata"].get("uid", old["metadata"].get("uid")) != old["metadata"].get("uid"):
             value = quote(str(made["metadata"]["uid"]))
             wrong_uid = FieldError("FieldValueInvalid", "metadata.uid", f"Invalid value: {value}: field is immutable")
@@ -215,11 +217,42 @@ class Api:
             raise strict(target, list(patch.duplicates), made)
         for text in patch.duplicates if call.validation == "Warn" else ():
             call.warn(text)
-        return self.read(target, made, call, patch=True)
+        try:
+            return self.read(target, made, call, patch=True)
+        except ApiError:
+            if patch.type != "strategic":
+                raise
+            raise self._strategic_misfit(target, made, patch.body) from None
 
-    def _unfit(self, target: Target, made: Obj, why: str) -> ApiError:
-        """A patch whose result can't be read."""
-        message = f"Invalid value: {quote(_short(made))}: {why}"
+    def _strategic_misfit(self, target: Target, made: Obj, body: Any) -> ApiError:
+        """Unlike other patches a strategic one is not read as JSON: its faults show the patch, in Go's form."""
+        try:
+            found = typed.decode(made, self.schema_of(target), self.resources.minor)
+        except typed.DecodeError as wrong:
+            words = _RESTORES.get(str(wrong).removeprefix("json: cannot unmarshal ").split(" ")[0], str(wrong))
+            return self._unfit(target, gotext.v(body), words)
+        texts = ", ".join(f'unknown field "{path}"' for path in found.unknown)
+        return self._unfit(target, gotext.v(body), f"strict decoding error: {texts}")
+
+    def _other_kind(self, target: Target, made: Obj, field: str) -> ApiError:
+        """A patch that makes another kind of the object: read as that kind, where there is one."""
+        gv = GroupVersion.parse(str(made["apiVersion"]))
+        row = self.resources.registry.kind(gv.group, gv.version, str(made["kind"]))
+        if field == "kind" and not target.kind.schema:
+            wrong_kind = FieldError(
+                "FieldValueInvalid", "kind", f"Invalid value: {quote(str(made['kind']))}: must be {target.kind.kind}"
+            )
+            return errors.invalid_named(gv.group, str(made["kind"]), target.name, [wrong_kind])
+        if row is not None and row.schema:
+            try:
+                typed.decode(made, row.schema, self.resources.minor)
+            except typed.DecodeError as wrong:
+                return self._unfit(target, made, str(wrong))
+        return self._unfit(target, made, f'no kind "{made["kind"]}" is registered for version "{made["apiVersion"]}"')
+
+    def _unfit(self, target: Target, made: Any, why: str) -> ApiError:
+        """A patch whose result can't be read; `made` is the result, or the text that stands for it."""
+        message = f"Invalid value: {quote(made if isinstance(made, str) else _short(made))}: {why}"
         details = {
             "causes": [{"reason": "FieldValueInvalid", "message": message, "field": "patch"}],
         }
@@ -303,6 +336,10 @@ _SCHEMAS = {
     "Eviction": "io.k8s.api.policy.v1.Eviction",
     "TokenRequest": "io.k8s.api.authentication.v1.TokenRequest",
 }
+
+
+_RESTORES = {"object": "cannot restore slice from map", "array": "cannot restore struct from: slice"}
+"""What can't be made of a map or a list where the other, or a structure, is wanted."""
 
 
 def strict(target: Target, texts: Sequence[str], patched: Obj | None = None) -> ApiError:

@@ -9,7 +9,7 @@ from terrarium.kube.api.kinds import Kind, Obj
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.aggregation import Aggregation
 from terrarium.kube.apiserver.authorization import Union
-from terrarium.kube.apiserver.crds import Definitions
+from terrarium.kube.apiserver.crds import Definitions, Later
 from terrarium.kube.apiserver.escalation import Escalation
 from terrarium.kube.apiserver.rbac import GROUP, Rbac
 from terrarium.kube.apiserver.resources import Behaviour, Call, Resources
@@ -52,7 +52,12 @@ class PriorityClasses(Behaviour):
 
 
 def behaviours(
-    resources: Resources, rbac: Rbac, authorizer: Union, allocator: Allocator, aggregation: Aggregation | None = None
+    resources: Resources,
+    rbac: Rbac,
+    authorizer: Union,
+    allocator: Allocator,
+    later: Later,
+    aggregation: Aggregation | None = None,
 ) -> dict[str, Behaviour]:
     """By resource. Kinds that the registry lacks are left out."""
     made: dict[str, Behaviour] = {"namespaces": Namespaces(resources)}
@@ -68,7 +73,7 @@ def behaviours(
         made[classes.resource] = PriorityClasses(classes)
     definitions = resources.registry.resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
     if definitions is not None:
-        made[definitions.resource] = Definitions(resources, definitions)
+        made[definitions.resource] = Definitions(resources, definitions, later)
     if aggregation is not None:
         made["apiservices.apiregistration.k8s.io"] = aggregation
     return made

@@ -7,28 +7,32 @@ deleted, and gone when the last of them has lost its finalizers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api import jsonpath, names, structural, typed
+from terrarium.kube.api import jsonpath, names, structural
 from terrarium.kube.api.columns.make import AGE, NAME
 from terrarium.kube.api.hooks import User
 from terrarium.kube.api.kinds import Column, Context, GroupVersion, Kind, Obj, Strategy, Subresource
-from terrarium.kube.api.schema import OBJECT_META, schema
 from terrarium.kube.api.shapes import Shape, of_json_schema
 from terrarium.kube.api.times import TimeError, age, parse_time
 from terrarium.kube.api.validation.meta import create_check, update_check
-from terrarium.kube.apiserver import errors
+from terrarium.kube.apiserver import errors, metadata
 from terrarium.kube.apiserver.conversion import Webhook, renamed
 from terrarium.kube.apiserver.records import fresh
 from terrarium.kube.apiserver.resources import Behaviour, Call, DeleteOptions, Resources
 from terrarium.kube.apiserver.upstream import ServiceAddresses
+from terrarium.kube.client.contract import ApiError
+from terrarium.kube.storage.contract import Conflict
 
 CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 _SYSTEM = User("system:apiserver")
+_LINGER = 0.25
+"""Seconds for which the objects of an ending definition are still there."""
+Later = Callable[[str, Coroutine[Any, Any, None]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,7 @@ class Custom:
 
     def read(self, obj: Obj, minor: int) -> tuple[Obj, Sequence[str]]:
         """A client's object pruned, and the paths of what was unknown. `DecodeError` for bad metadata."""
-        unknown: list[str] = []
-        meta = obj.get("metadata")
-        if isinstance(meta, dict):
-            known = schema(minor)[OBJECT_META].fields
-            unknown += [f"metadata.{key}" for key in meta if key not in known]
-            obj["metadata"] = {k: v for k, v in typed.encode_part(meta, OBJECT_META, minor).items() if v is not None}
+        unknown = metadata.read(obj, self.schema, minor)
         if not self.schema.get("x-kubernetes-preserve-unknown-fields"):
             unknown += structural.prune(obj, self.schema)
         return obj, sorted(unknown)
@@ -59,9 +58,11 @@ class Custom:
 class Definitions(Behaviour):
     """The behaviour of customresourcedefinitions; also the list of what they define."""
 
-    def __init__(self, resources: Resources, kind: Kind) -> None:
+    def __init__(self, resources: Resources, kind: Kind, later: Later) -> None:
+        """`later` runs a coroutine in the background."""
         self._resources = resources
         self._kind = kind
+        self._later = later
         self._rows: dict[str, list[Kind]] = {}
         self._services = ServiceAddresses(resources)
 
@@ -139,35 +140,49 @@ class Definitions(Behaviour):
     # The end
 
     async def _clean(self, obj: Obj) -> None:
-        """Deletes all objects of an ending definition, and lets it go when none is left."""
+        """Deletes all objects of an ending definition: those with finalizers at once, the others shortly after, so that
+        who deletes a definition together with its objects still finds them."""
         name = obj["metadata"]["name"]
         if CLEANUP not in (obj["metadata"].get("finalizers") or ()):
             return
         now = rfc3339(self._resources.clock.now())
-        kinds = self._rows.get(name, ())
-        for kind in kinds:
+        for kind in self._rows.get(name, ()):
             self._resources.behaviours[kind.resource] = _Ending(self, kind, name)
+        await self._delete_all(name, finalized=True)
+        if await self.leave(name):
+            return
+        text = "CustomResource deletion is in progress"
+
+        def progress(definition: Obj) -> Obj:
+            _condition(definition, "Terminating", "True", "InstanceDeletionInProgress", text, now)
+            return definition
+
+        await self._change(name, progress)
+        self._later(f"end of {name}", self._finish(name))
+
+    async def _finish(self, name: str) -> None:
+        await self._resources.clock.sleep(_LINGER)
+        await self._delete_all(name, finalized=False)
+        await self.leave(name)
+
+    async def _delete_all(self, name: str, *, finalized: bool) -> None:
+        kinds = self._rows.get(name, ())
         storage = self._resources.storage
         for entry in (await storage.list(f"/registry/{name}/")).entries:
             stored = self._resources.records.of(entry).stored
-            kind_of = next((k for k in kinds if str(k.group_version) == stored["apiVersion"]), None) or next(
-                iter(kinds), None
-            )
-            if kind_of is None:
-                await storage.delete(entry.key, expect=entry.revision)
-                continue
             meta = stored["metadata"]
-            await self._resources.delete(
-                kind_of, meta.get("namespace", ""), meta["name"], DeleteOptions(), Call(_SYSTEM), admit=False
-            )
-        if not await self.leave(name):
-            text = "CustomResource deletion is in progress"
-
-            def progress(definition: Obj) -> Obj:
-                _condition(definition, "Terminating", "True", "InstanceDeletionInProgress", text, now)
-                return definition
-
-            await self._change(name, progress)
+            if finalized and not meta.get("finalizers"):
+                continue
+            kind = next((k for k in kinds if str(k.group_version) == stored["apiVersion"]), next(iter(kinds), None))
+            try:
+                if kind is None:
+                    await storage.delete(entry.key, expect=entry.revision)
+                else:
+                    await self._resources.delete(
+                        kind, meta.get("namespace", ""), meta["name"], DeleteOptions(), Call(_SYSTEM), admit=False
+                    )
+            except (ApiError, Conflict):
+                continue  # Somebody else was quicker.
 
     async def leave(self, name: str) -> bool:
         """Lets an ending definition go if nothing of it is left."""

@@ -112,7 +112,9 @@ def invalid_named(group: str, kind: str, name: str, errors: Sequence[FieldError]
 
 
 def invalid(kind: Kind, name: str, errors: Sequence[FieldError]) -> ApiError:
-    return invalid_named(kind.group_version.group, kind.kind, name, errors)
+    # A built-in resource is named by the group that its objects belong to inside: all events are core events.
+    group = kind.storage.partition(".")[2] if kind.schema and kind.storage else kind.group_version.group
+    return invalid_named(group, kind.kind, name, errors)
 
 
 def invalid_options(options: str, errors: Sequence[FieldError]) -> ApiError:

@@ -45,6 +45,12 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
         if isinstance(meta, dict):
             _check_names(target, meta)
 
+    def named(obj: Obj) -> Obj:
+        obj["metadata"].setdefault("name", target.name)
+        if kind.namespaced:
+            obj["metadata"].setdefault("namespace", target.namespace)
+        return obj
+
     def merged(live: Obj | None) -> managed.Applied:
         try:
             return managed.apply(
@@ -67,7 +73,7 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
         applied = merged(old)
         if not applied.changed:
             return old
-        return api.read(target, fresh(applied.obj), call)
+        return api.read(target, named(fresh(applied.obj)), call)
 
     found = await resources.find(kind, target.namespace, target.name)
     if found is None:
@@ -76,7 +82,7 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
         if isinstance(body, dict) and (body.get("metadata") or {}).get("uid"):
             raise errors.conflict(kind, target.name, errors.uid_precondition(body["metadata"]["uid"], ""))
         await api.allow(call.user, "create", target)
-        made = api.read(target, fresh(merged(None).obj), call)
+        made = api.read(target, named(fresh(merged(None).obj)), call)
         made["metadata"].pop("resourceVersion", None)
         try:
             return 201, await resources.create(kind, target.namespace, made, call, track=False)
@@ -91,11 +97,15 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
 
 def _check_names(target: Target, meta: Obj) -> None:
     """The configuration's name and namespace are those of the path."""
-    name = meta.setdefault("name", target.name)
+    name = meta.get("name") or target.name
+    if not meta.get("name") and meta.get("generateName"):
+        raise errors.bad_request(
+            f"the name of the object ({target.name} based on URL) was undeterminable: name must be provided"
+        )
     if name != target.name:
         raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
     if target.kind.namespaced:
-        namespace = meta.setdefault("namespace", target.namespace)
+        namespace = meta.get("namespace") or target.namespace
         if namespace != target.namespace:
             raise errors.bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"

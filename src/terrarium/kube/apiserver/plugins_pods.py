@@ -205,7 +205,7 @@ class ExtendedResourceToleration(Plugin):
         held = pod["spec"].get("tolerations") or []
         for name in sorted(found):
             if not any(t.get("key") == name and t.get("operator") == "Exists" for t in held):
-                held = [*held, {"key": name, "operator": "Exists"}]
+                held = [*held, {"key": name, "operator": "Exists", "effect": "NoSchedule"}]
         if held:
             pod["spec"]["tolerations"] = held
 

@@ -77,7 +77,7 @@ class ServerConfig:
     audit_log: Path | None = None
     cluster: str = "terrarium"
     """The cluster's name in kubeconfigs."""
-    given: Given = Given()
+    given: Given | None = None
     """Certificates and keys that are not the cluster's own."""
     components: tuple[str, ...] = ()
     """What of `scheduler` and `controller-manager` runs beside: component statuses show it."""
@@ -127,7 +127,9 @@ class ApiServer:
         self._aggregation = (
             Aggregation(self.resources, announced, clock, self._authority.identify) if announced is not None else None
         )
-        self.resources.behaviours = behaviours(self.resources, rbac, authorizer, self._allocator, self._aggregation)
+        self.resources.behaviours = behaviours(
+            self.resources, rbac, authorizer, self._allocator, self._tasks.start, self._aggregation
+        )
         authentication = Authentication([*authenticators, self.tokens])
         self.api = Api(
             self.resources,

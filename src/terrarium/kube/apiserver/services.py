@@ -79,7 +79,8 @@ class Allocator:
 
     def check_address(self, address: str, key: str) -> str:
         """Why `key` can't have this address; "" when it can."""
-        if ipaddress.ip_address(address) not in self.network:
+        held = ipaddress.ip_address(address)
+        if held not in self.network or held in (self.network.network_address, self.network.broadcast_address):
             return f"failed to allocate IP {address}: the provided network does not match the current range"
         if self._addresses.get(address, key) != key:
             return f"failed to allocate IP {address}: provided IP is already allocated"
@@ -149,6 +150,9 @@ class Services(Behaviour):
         wanted = spec.get("clusterIP", "")
         if wanted == "None":
             spec.setdefault("clusterIPs", ["None"])
+        elif "IPv6" in (spec.get("ipFamilies") or ())[:1] or ":" in wanted:
+            # Validation refuses it: there are no such addresses here.
+            spec.setdefault("clusterIPs", [wanted] if wanted else [])
         elif wanted:
             spec.setdefault("clusterIPs", [wanted])
             try:
@@ -182,6 +186,8 @@ class Services(Behaviour):
             protocol = port.get("protocol", "TCP")
             if port.get("nodePort"):
                 why = self._allocator.check_port(protocol, port["nodePort"], key)
+                if (protocol, port["nodePort"]) in taken:
+                    why = "provided port is already allocated"
                 if why:
                     self._refuse(obj, f"spec.ports[{index}].nodePort", str(port["nodePort"]), why)
             elif type == "NodePort" or spec.get("allocateLoadBalancerNodePorts", True):
@@ -222,7 +228,7 @@ def _twin(spec: dict[str, Any], port: dict[str, Any], number: int) -> bool:
 
 
 def _list(values: list[str]) -> str:
-    return "[" + ",".join(quote(v) for v in values) + "]"
+    return "[]string{" + ", ".join(quote(v) for v in values) + "}"
 
 
 async def ensure_kubernetes(resources: Resources, allocator: Allocator, config: ServerConfig) -> None:

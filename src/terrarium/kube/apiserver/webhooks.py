@@ -202,5 +202,5 @@ def _why(obj: Any, operation: Mapping[str, Any]) -> str:
     if kind == "remove":
         return f"error in remove for path: '{path}': Unable to remove nonexistent key: {last}: missing value"
     if kind == "replace":
-        return f"replace operation does not apply: doc is missing key: {path}: missing value"
+        return f"replace operation does not apply: doc is missing key: {path}: Unable to access invalid index: {last}: invalid index referenced"
     return f"error in {kind} for path: '{path}': Unable to access invalid index: {last}: invalid index referenced"

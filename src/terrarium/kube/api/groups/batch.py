@@ -39,6 +39,7 @@ KINDS = (
             check_update=[jobs.job_update],
             warnings=workloads.template_warnings,
             generation=True,
+            settles=True,
         ),
     ),
 )

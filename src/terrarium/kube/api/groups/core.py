@@ -123,6 +123,7 @@ KINDS = (
             update=prepare.claim_update,
             check=[storage.claim],
             check_update=[storage.claim, storage.claim_update],
+            settles=True,
         ),
     ),
     V1.row(

@@ -24,6 +24,7 @@ def strategy(
     meta_on_update: bool = False,
     warnings: Warnings = no_errors,  # type: ignore[assignment]
     generation: bool = False,
+    settles: bool = False,
     create_on_update: bool = False,
     unconditional: bool = True,
     graceful: Callable[[Obj, int | None], int] | None = None,
@@ -41,6 +42,7 @@ def strategy(
         unconditional,
         graceful,
         generation,
+        settles,
     )
 
 

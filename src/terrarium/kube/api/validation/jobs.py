@@ -170,6 +170,9 @@ def _whole_job_spec(errors: Errors, spec: Obj) -> None:
 
 def job(errors: Errors, obj: Obj, context: Context) -> None:
     spec = obj.get("spec") or {}
+    if at(obj, "metadata", "labels") == at(spec, "template", "metadata", "labels"):
+        # The job has its template's labels, but only once it has been checked.
+        errors[:] = [error for error in errors if error.field != "metadata.labels"]
     _generated_selector(errors, obj)
     _whole_job_spec(errors, spec)
     if (
