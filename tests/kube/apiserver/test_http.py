@@ -212,6 +212,10 @@ def test_custom_resources_are_served_at_once(tmp_path: Path) -> None:
             changed = await call(server, "PUT", f"{toys}/t/status", status)
             assert changed.json["spec"]["size"] == 2 and changed.json["status"] == {"ready": True}
             await call(server, "DELETE", f"{definitions}/toys.example.com")
+            ending = await call(server, "POST", toys, {**toy, "metadata": {"name": "v"}})
+            assert ending.status == 405, ending.json
+            await asyncio.sleep(0)
+            await server.clock.advance(1)
             assert (await call(server, "GET", toys)).status == 404
 
     asyncio.run(run())
