@@ -19,6 +19,11 @@ _DONE = {
     Action.DELETE: "Destruction complete",
     Action.READ: "Read complete",
 }
+_EPHEMERAL = {
+    "open": ("Opening", "Opening"),
+    "renew": ("Renewing", "Renewal"),
+    "close": ("Closing", "Closing"),
+}
 _STILL_EVERY = 10.0
 
 
@@ -104,6 +109,18 @@ class Lines(Progress):
 
     def apply_failed(self, address: Instance, action: Action, deposed: str = "") -> None:
         self._end(_named(address, deposed), _DOING[action])
+
+    def ephemeral_start(self, address: Instance, what: str) -> None:
+        self._start(str(address), _EPHEMERAL[what][0], "")
+        self._line(str(address), f"{_EPHEMERAL[what][0]}...")
+
+    def ephemeral_done(self, address: Instance, what: str) -> None:
+        doing, done = _EPHEMERAL[what]
+        seconds = self._end(str(address), doing)
+        self._line(str(address), f"{done} complete after {_elapsed(seconds)}")
+
+    def ephemeral_failed(self, address: Instance, what: str) -> None:
+        self._end(str(address), _EPHEMERAL[what][0])
 
     def provision_start(self, address: Instance, type: str) -> None:
         self._line(str(address), f"Provisioning with '{type}'...")

@@ -15,6 +15,7 @@ from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.base.ids import Ids
 from terrarium.engine.addresses import (
     DATA,
+    EPHEMERAL,
     MANAGED,
     AbsResource,
     ConfigResource,
@@ -89,7 +90,9 @@ class ApplyWalk(Walk):
                 return self.say(self.destroy(node.address, node.deposed))
 
     def visit_resource(self, node: Node) -> Diagnostics:
-        """All instances are done."""
+        """All instances are done; but what providers need while destroying has no steps of its own."""
+        if node.mode == EPHEMERAL and self.plan.mode is Mode.DESTROY:
+            return self.expand(node.resource)
         return []
 
     def expand(self, config: ConfigResource) -> Diagnostics:
@@ -107,8 +110,15 @@ class ApplyWalk(Walk):
             diagnostics += more
             self.values.keys[address] = keys
             # The resource is known from now on, even should nothing come of its instances.
-            with self._lock:
-                self.state.resources.setdefault(address, ResourceState(str(provider)))
+            if config.mode != EPHEMERAL:
+                with self._lock:
+                    self.state.resources.setdefault(address, ResourceState(str(provider)))
+            if config.mode == EPHEMERAL:
+                for key in keys.keys:
+                    instance = address.instance(key)
+                    asked = self.session.stand_in(instance, self.providers[provider])
+                    diagnostics += self.ephemerals.open(instance, resource, asked, schema, keys.repetition(key))
+                continue
             for key in keys.keys:
                 diagnostics += self.settle(address.instance(key), resource, schema, keys)
         return diagnostics
@@ -546,7 +556,10 @@ def apply_plan(session: Session, plan: Plan, recorder: Recorder, ids: Ids) -> tu
     if cycles:
         return state, walk.counts, cycles
     quick = ("var", "local", "output", "call", "close", "expand", "resource", "check")
-    steps.walk(walk.visit_node, session.parallelism, inline=lambda n: n.kind in quick, stopped=session.stopped)
+    try:
+        steps.walk(walk.visit_node, session.parallelism, inline=lambda n: n.kind in quick, stopped=session.stopped)
+    finally:
+        walk.say(walk.ephemerals.close())
     if plan.mode is Mode.REFRESH_ONLY or plan.mode is Mode.NORMAL:
         keep_outputs(walk, state)
     else:

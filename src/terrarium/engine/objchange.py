@@ -36,6 +36,9 @@ def empty_block(nested: NestedBlock) -> Value:
 
 def proposed_new(block: Block, prior: Value, config: Value) -> Value:
     """The object which the provider is to plan from. `prior` null means that it will be created."""
+    from terrarium.engine.ephemeral import without_write_only
+
+    config = without_write_only(block, config)
     if prior.is_null:
         prior = all_null(block)
     return _object(block.attributes, block.blocks, prior, config, block)

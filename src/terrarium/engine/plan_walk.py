@@ -10,6 +10,7 @@ from terrarium.base.diagnostics import error, has_errors
 from terrarium.engine.addresses import DATA, MANAGED, AbsResource, Instance, ModuleInstance, ProviderConfig, is_within
 from terrarium.engine.config_graph import Node, provider_for, provider_node
 from terrarium.engine.configuration import Import, ProviderRef, Resource, implied_provider
+from terrarium.engine.ephemeral import misused
 from terrarium.engine.evaluation import Keys
 from terrarium.engine.expansion import expand
 from terrarium.engine.imports import evaluate_import, static_target
@@ -173,6 +174,9 @@ class PlanWalk(DataPlanning, OrphanPlanning):
         config, more = self.decode(block, resource.body, address.module, task.repetition)
         diagnostics += [replace(d, address=d.address or str(address)) for d in more]
         if has_errors(more):
+            return diagnostics
+        diagnostics += [located(d, resource.body, str(address)) for d in misused(block, config)]
+        if has_errors(diagnostics):
             return diagnostics
         said = task.provider.validate_resource(address.type, config.unmarked_deep())
         diagnostics += [located(d, resource.body, str(address)) for d in said]
@@ -344,13 +348,8 @@ class PlanWalk(DataPlanning, OrphanPlanning):
         return before != after or not after.is_wholly_known
 
     def open_ephemeral(self, task: Task) -> Diagnostics:
-        return [
-            error(
-                "Ephemeral resources are not supported",
-                f"{task.address} is an ephemeral resource, which this engine can't open yet.",
-                task.resource.range if task.resource else None,
-            )
-        ]
+        assert task.resource is not None
+        return self.ephemerals.open(task.address, task.resource, task.provider, task.schema, task.repetition)
 
 
 def _orphan_reason(keys: Keys, key: object) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.language.types import List, Map, Object, Set, Type
@@ -194,6 +194,15 @@ class ValueResult:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class OpenResult:
+    """An ephemeral resource that is open. `private` goes to its closing."""
+
+    value: Value
+    private: bytes = b""
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
 class Provider(Protocol):
     """One configured (or not yet configured) provider. Diagnostics name places by `attribute` paths."""
 
@@ -234,6 +243,17 @@ class Provider(Protocol):
     def close(self) -> None:
         """Ends whatever the provider holds open."""
         ...
+
+
+@runtime_checkable
+class EphemeralProvider(Provider, Protocol):
+    """A provider with ephemeral resources. Only those whose schema has some need to be one."""
+
+    def validate_ephemeral(self, type: str, config: Value) -> Sequence[Diagnostic]: ...
+
+    def open(self, type: str, config: Value) -> OpenResult: ...
+
+    def close_ephemeral(self, type: str, private: bytes) -> Sequence[Diagnostic]: ...
 
 
 class ProviderFactory(Protocol):

@@ -26,11 +26,12 @@ from terrarium.engine.checks import evaluate_in
 from terrarium.engine.config_graph import Builder, Node, provider_block_names, waits_for
 from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Resource, Variable
 from terrarium.engine.decode import schema_references
+from terrarium.engine.ephemeral import misused
 from terrarium.engine.evaluation import SINGLE, Evaluator, Repetition, Values
 from terrarium.engine.expansion import expand
 from terrarium.engine.graph import Graph
 from terrarium.engine.plugins import Plugins
-from terrarium.engine.provider import Block
+from terrarium.engine.provider import Block, EphemeralProvider
 from terrarium.engine.provisioning import CONNECTION, SCHEMAS
 from terrarium.engine.references import parse
 from terrarium.engine.validate_references import Place, ReferenceRules, block_steps, suggestion
@@ -206,8 +207,10 @@ class ValidateWalk(Walk):
         diagnostics: Diagnostics = []
         for rule in output.preconditions:
             scope, more = self.evaluator.checked(_rule_references(rule), instance)
-            more += _message_problems(rule, scope) if not has_errors(more) else []
-            if not has_errors(more):
+            more += _message_problems(rule, scope)
+            if has_errors(more):
+                more += evaluate(rule.condition, scope)[1]
+            else:
                 more += evaluate_in(scope, rule, "output precondition")[2]
             diagnostics += more
         if has_errors(diagnostics):
@@ -231,9 +234,7 @@ class ValidateWalk(Walk):
         for instance in self.values.instances_of(node.path):
             for rule in check.asserts:
                 scope, more = self.evaluator.checked(_rule_references(rule), instance)
-                diagnostics += more
-                if not has_errors(more):
-                    diagnostics += _message_problems(rule, scope)
+                diagnostics += [*more, *_message_problems(rule, scope)]
         self.evaluator.check = ""
         return diagnostics
 
@@ -329,7 +330,7 @@ class ValidateWalk(Walk):
             return diagnostics
         ignored = self.ignored(resource, schema.block)
         provider = self.plugins.unconfigured(config.source)
-        if resource.mode == EPHEMERAL:
+        if resource.mode == "ephemeral":
             known = isinstance(provider, EphemeralProvider)
             check = provider.validate_ephemeral if known else provider.validate_data
         else:
@@ -463,25 +464,20 @@ def unknown_type(plugins: Plugins, resource: Resource, source: str) -> Diagnosti
     return error(summary, f"{detail} {hint}" if hint else detail, resource.type_range)
 
 
-def _only(summary: str, problem: str) -> Diagnostics:
-    return [error(summary, problem)]
-
-
 def _remote_exec(value: Value) -> Diagnostics:
     given = [name for name in ("inline", "script", "scripts") if value.data[name].data is not NULL]
     if len(given) == 1:
         return []
-    return _only(
-        "Invalid remote-exec provisioner configuration", 'Only one of "inline", "script", or "scripts" must be set'
-    )
+    return [
+        error("Invalid remote-exec provisioner configuration", 'Only one of "inline", "script", or "scripts" must be set')
+    ]
 
 
 def _file(value: Value) -> Diagnostics:
     given = [name for name in ("source", "content") if value.data[name].data is not NULL]
     if len(given) == 1:
         return []
-    problem = 'Cannot set both "source" and "content"' if given else 'Must provide one of "source" or "content"'
-    return _only("Invalid file provisioner configuration", problem)
+    return [error("Cannot set both 'source' and 'content'" if given else "Must provide one of 'source' or 'content'")]
 
 
 _PROVISIONER_RULES: dict[str, Callable[[Value], Diagnostics]] = {

@@ -24,6 +24,7 @@ from terrarium.engine.addresses import (
 from terrarium.engine.checks import FAIL, PASS, Checks, evaluate_in, evaluate_rule, originating
 from terrarium.engine.config_graph import Node, provider_block_names
 from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Resource, Variable
+from terrarium.engine.ephemeral import Ephemerals
 from terrarium.engine.evaluation import SINGLE, Evaluator, Keys, Repetition, Values
 from terrarium.engine.events import Events
 from terrarium.engine.expansion import UNKNOWN_KEYS, expand
@@ -95,6 +96,7 @@ class Walk:
             session.known,
         )
         self.checks = Checks()
+        self.ephemerals = Ephemerals(self)
         self.diagnostics: Diagnostics = []
         self.providers: dict[ProviderConfig, Provider] = {}
         self._lock = threading.Lock()

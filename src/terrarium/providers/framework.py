@@ -29,6 +29,7 @@ from terrarium.engine.provider import (
     NestedBlock,
     NestedObject,
     Nesting,
+    OpenResult,
     Parameter,
     PlanResult,
     ProviderSchema,
@@ -100,6 +101,16 @@ class DataSource:
         return config
 
 
+class Ephemeral:
+    """An ephemeral type: its result lives as long as one operation, and needs no closing."""
+
+    def validate(self, config: Plain) -> Iterable[Diagnostic]:
+        return ()
+
+    def open(self, config: Plain) -> Plain:
+        return config
+
+
 @dataclass(slots=True)
 class Drawing:
     """A plan while it is drawn: `members` may be changed, paths added to `replace`."""
@@ -131,6 +142,7 @@ class SmallProvider:
     resources: ClassVar[Mapping[str, Resource]] = {}
     data_sources: ClassVar[Mapping[str, DataSource]] = {}
     functions: ClassVar[Mapping[str, Function]] = {}
+    ephemerals: ClassVar[Mapping[str, Ephemeral]] = {}
 
     def schema(self) -> ProviderSchema:
         return schema_of(self.name)
@@ -198,6 +210,19 @@ class SmallProvider:
         except Refused as refused:
             return ValueResult(config, refused.diagnostics)
         return ValueResult(block_value(self.schema().data_sources[type].block, seen))
+
+    def validate_ephemeral(self, type: str, config: Value) -> Sequence[Diagnostic]:
+        return list(self.ephemerals[type].validate(plain(config)))
+
+    def open(self, type: str, config: Value) -> OpenResult:
+        try:
+            seen = self.ephemerals[type].open(plain(config))
+        except Refused as refused:
+            return OpenResult(config, b"", refused.diagnostics)
+        return OpenResult(block_value(self.schema().ephemeral[type].block, seen))
+
+    def close_ephemeral(self, type: str, private: bytes) -> Sequence[Diagnostic]:
+        return ()
 
     def call(self, function: str, arguments: Sequence[Value]) -> ValueResult:
         try:
@@ -342,6 +367,7 @@ def schema_of(provider: str) -> ProviderSchema:
         provider=Schema(block_of(given.get("provider", {}).get("block", {}))),
         resources=every("resource_schemas"),
         data_sources=every("data_source_schemas"),
+        ephemeral=every("ephemeral_resource_schemas"),
         functions={name: _signature(f) for name, f in given.get("functions", {}).items()},
     )
 

@@ -14,7 +14,16 @@ from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.language.values import Value, boolean
-from terrarium.providers.framework import DataSource, Function, Plain, Refused, Resource, SmallProvider, complaint
+from terrarium.providers.framework import (
+    DataSource,
+    Ephemeral,
+    Function,
+    Plain,
+    Refused,
+    Resource,
+    SmallProvider,
+    complaint,
+)
 
 
 def hashes(raw: bytes) -> Plain:
@@ -157,6 +166,9 @@ class ReadFile(DataSource):
 
 
 class RunCommand(DataSource):
+    def __init__(self, kind: str = "data source") -> None:
+        self._kind = kind
+
     def read(self, config: Plain) -> Plain:
         command = [config["command"], *(a for a in config.get("arguments") or () if a is not None)]
         try:
@@ -170,7 +182,7 @@ class RunCommand(DataSource):
         except OSError as wrong:
             raise Refused(
                 "Command Execution Failed",
-                f"The data source received an unexpected error while attempting to execute the command.\n\n"
+                f"The {self._kind} received an unexpected error while attempting to execute the command.\n\n"
                 f"Command: {' '.join(command)}\nError: {(wrong.strerror or str(wrong)).lower()}",
                 ("command",),
             ) from None
@@ -183,12 +195,17 @@ class RunCommand(DataSource):
         if ended.returncode and not config.get("allow_non_zero_exit_code"):
             raise Refused(
                 "Command Execution Failed",
-                "The data source executed the command but received a non-zero exit code. If this was expected and you "
+                f"The {self._kind} executed the command but received a non-zero exit code. If this was expected and you "
                 "want to continue, set `allow_non_zero_exit_code` to `true`.\n\n"
                 f"Command: {' '.join(command)}\nCommand Error: {seen['stderr']}\nState: exit status {ended.returncode}",
                 ("command",),
             )
         return seen
+
+
+class EphemeralCommand(Ephemeral):
+    def open(self, config: Plain) -> Plain:
+        return RunCommand("ephemeral resource").read(config)
 
 
 def _direxists(arguments: Sequence[Value]) -> Value:
@@ -212,6 +229,7 @@ class LocalProvider(SmallProvider):
         "local_sensitive_file": ReadFile(),
     }
     functions: ClassVar[Mapping[str, Function]] = {"direxists": _direxists}
+    ephemerals: ClassVar[Mapping[str, Ephemeral]] = {"local_command": EphemeralCommand()}
 
 
 def create() -> LocalProvider:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from terrarium.base.clock import Clock
 from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.base.ids import Ids
-from terrarium.providers.framework import Drawing, Plain, Refused, Resource, SmallProvider, complaint
+from terrarium.providers.framework import Drawing, Ephemeral, Plain, Refused, Resource, SmallProvider, complaint
 from terrarium.providers.gorand import GoRandom, seed_of
 from terrarium.providers.values import UNKNOWN
 from terrarium.providers.wordlists import ADJECTIVES, ADVERBS, ANIMALS
@@ -199,6 +199,26 @@ def _bcrypt(text: str) -> str:
     return hashed.decode()
 
 
+class EphemeralPassword(Ephemeral):
+    def validate(self, config: Plain) -> Iterable[Diagnostic]:
+        return RandomString().validate({**config, "number": None})
+
+    def open(self, config: Plain) -> Plain:
+        given = {name: value for name, value in config.items() if value is not None}
+        whole = {**dict.fromkeys(_KINDS, True), **dict.fromkeys(_MINIMA, 0), "override_special": None, **given}
+        result = _text(whole)
+        return {**whole, "result": result, "bcrypt_hash": _bcrypt(result)}
+
+
+class EphemeralBytes(Ephemeral):
+    def validate(self, config: Plain) -> Iterable[Diagnostic]:
+        return _at_least(config, "length", 1)
+
+    def open(self, config: Plain) -> Plain:
+        raw = secrets.token_bytes(config["length"])
+        return {**config, "base64": base64.b64encode(raw).decode(), "hex": raw.hex()}
+
+
 class RandomInteger(Resource):
     def create(self, new: Plain) -> Plain:
         low, high = new["min"], new["max"]
@@ -287,6 +307,10 @@ class RandomProvider(SmallProvider):
         "random_uuid": RandomUuid(),
         "random_uuid4": RandomUuid(),
         "random_uuid7": RandomUuid7(),
+    }
+    ephemerals: ClassVar[Mapping[str, Ephemeral]] = {
+        "random_bytes": EphemeralBytes(),
+        "random_password": EphemeralPassword(),
     }
 
 

@@ -12,7 +12,16 @@ from typing import Any, ClassVar
 
 from terrarium.base.clock import Clock
 from terrarium.base.diagnostics import Diagnostic
-from terrarium.providers.framework import DataSource, Drawing, Plain, Refused, Resource, SmallProvider, complaint
+from terrarium.providers.framework import (
+    DataSource,
+    Drawing,
+    Ephemeral,
+    Plain,
+    Refused,
+    Resource,
+    SmallProvider,
+    complaint,
+)
 from terrarium.providers.gotime import parse_rfc3339, rfc3339
 
 _ALGORITHMS = ("RSA", "ECDSA", "ED25519")
@@ -473,8 +482,33 @@ def _distinguished(name: Any) -> str:
     return text
 
 
+class EphemeralKey(Ephemeral):
+    def validate(self, config: Plain) -> Iterable[Diagnostic]:
+        return PrivateKey().validate(config)
+
+    def open(self, config: Plain) -> Plain:
+        whole = {
+            **config,
+            "rsa_bits": config.get("rsa_bits") or 2048,
+            "ecdsa_curve": config.get("ecdsa_curve") or "P224",
+        }
+        return PrivateKey().create(whole)
+
+
+class EphemeralPublicKey(Ephemeral):
+    def validate(self, config: Plain) -> Iterable[Diagnostic]:
+        return PublicKey().validate(config)
+
+    def open(self, config: Plain) -> Plain:
+        return PublicKey().read(config)
+
+
 class TlsProvider(SmallProvider):
     name = "tls"
+    ephemerals: ClassVar[Mapping[str, Ephemeral]] = {
+        "tls_private_key": EphemeralKey(),
+        "tls_public_key": EphemeralPublicKey(),
+    }
     resources: ClassVar[Mapping[str, Resource]] = {
         "tls_cert_request": Request(),
         "tls_locally_signed_cert": LocallySigned(),

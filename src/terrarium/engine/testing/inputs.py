@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors, warning
 from terrarium.base.source import Pos, Range
@@ -23,7 +24,7 @@ from terrarium.language.references import references
 from terrarium.language.scope import Scope
 from terrarium.language.values import NULL, Value, object_of, unknown
 
-Functions = Mapping[str, object]
+Functions = Mapping[str, Any]
 _NOWHERE = Range("", Pos(0, 0, 0), Pos(0, 0, 0))
 
 
@@ -98,9 +99,9 @@ def inputs_of(run: Run, file: TestFile, module: Module, known: Known) -> Inputs:
             found.diagnostics += problems
             found.values[name] = unknown(module.variables[name].type) if value_or_none is None else value_or_none
         elif name in used:
-            value = outside.value(name)
-            if value is not None:
-                found.others[name] = value
+            loose = outside.value(name)
+            if loose is not None:
+                found.others[name] = loose
     for name, variable in module.variables.items():
         if name in found.values or name in run.variables:
             continue
