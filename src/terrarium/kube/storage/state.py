@@ -50,6 +50,15 @@ class SortedKeys:
         else:
             self._firsts[at] = ""
 
+    def first(self, start: str) -> str:
+        """The first key >= `start`, "" when there is none."""
+        at = self._chunk_of(start)
+        for chunk in self._chunks[at : at + 2]:
+            found = bisect_left(chunk, start)
+            if found < len(chunk):
+                return chunk[found]
+        return ""
+
     def since(self, start: str) -> Iterator[str]:
         """Keys from the first >= `start`. The set must not change while this is read."""
         at = self._chunk_of(start)
@@ -116,6 +125,9 @@ class State:
             at = self.revision
         self._check(at)
         start = max(start, prefix)
+        if at == self.revision and not self._keys.first(start).startswith(prefix):
+            # Most questions of admission are about kinds of which there is none.
+            return Page([], at, more=False, remaining=0)
         past: dict[str, Entry | None] = {}
         for event in self.events(at):
             key = event.entry.key
