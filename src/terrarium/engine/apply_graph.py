@@ -11,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from terrarium.engine.addresses import MANAGED, ConfigResource, Instance, ProviderConfig, parse_provider_config
+from terrarium.engine.addresses import (
+    EPHEMERAL,
+    MANAGED,
+    ConfigResource,
+    Instance,
+    ProviderConfig,
+    parse_provider_config,
+)
 from terrarium.engine.config_graph import Node, provider_node, resource_node
 from terrarium.engine.graph import Graph
 from terrarium.engine.plan import Action, Mode, Plan, ResourceChange
@@ -44,7 +51,7 @@ def resource_masks(graph: Graph[Node]) -> tuple[dict[Node, int], list[ConfigReso
         for before in graph.after[node]:
             mask |= masks[before] | own.get(before, 0)
         masks[node] = mask
-        if node.kind == "resource":
+        if node.kind == "resource" and node.mode != EPHEMERAL:
             own[node] = 1 << len(bits)
             bits.append(node.resource)
     return masks, bits

@@ -1,4 +1,4 @@
-"""Provisioners: `local-exec` runs here; `file` and `remote-exec` say that they can't yet.
+"""Provisioners: `local-exec` runs here; `file` and `remote-exec` are refused, as there is no SSH client to run them with.
 
 Output is passed on line by line; when a value in the configuration is sensitive, all of it is withheld.
 """
@@ -136,7 +136,8 @@ def _run(
     if provisioner.type != "local-exec":
         problem = error(
             f"{provisioner.type} provisioner error",
-            f'The "{provisioner.type}" provisioner needs a connection to another machine, which this engine can\'t make yet.',
+            f'The "{provisioner.type}" provisioner works over SSH or WinRM, for which Terrarium has no client. Run a client of '
+            "your own with a local-exec provisioner, or apply this configuration with the real terraform.",
         )
     else:
         found = local_exec(config.unmarked_deep(), (lambda line: output(hidden)) if hidden else output)

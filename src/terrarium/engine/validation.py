@@ -331,8 +331,7 @@ class ValidateWalk(Walk):
         ignored = self.ignored(resource, schema.block)
         provider = self.plugins.unconfigured(config.source)
         if resource.mode == "ephemeral":
-            known = isinstance(provider, EphemeralProvider)
-            check = provider.validate_ephemeral if known else provider.validate_data
+            check = provider.validate_ephemeral if isinstance(provider, EphemeralProvider) else provider.validate_data
         else:
             check = provider.validate_resource if resource.mode == MANAGED else provider.validate_data
             diagnostics += [located(d, resource.body, resource.local) for d in misused(schema.block, value)]

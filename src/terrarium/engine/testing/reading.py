@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from terrarium.base.diagnostics import Diagnostic, error, warning
@@ -15,7 +15,7 @@ from terrarium.engine.loading import parse_text
 from terrarium.engine.loading_reader import Reader, attributes, blocks, read_check_rule, read_provider_ref
 from terrarium.engine.module_tree import Files
 from terrarium.engine.plan import Mode
-from terrarium.engine.references import module_and_resource
+from terrarium.engine.references import MoveEnd, module_and_resource
 from terrarium.engine.testing.model import (
     MockedType,
     MockProvider,
@@ -58,7 +58,7 @@ _MOCK_FILE = BodySchema(
 )
 _MOCK_PROVIDER = BodySchema(attributes=attributes("alias", "source", "override_during"), blocks=_MOCK_FILE.blocks)
 _MOCK = BodySchema(attributes=attributes("defaults", "override_during"))
-_OVERRIDES = {
+_OVERRIDES: Mapping[str, tuple[str, str, Callable[[MoveEnd], bool]]] = {
     "override_resource": ("values", "resources", lambda t: t.mode == MANAGED and not t.is_module),
     "override_data": ("values", "data sources", lambda t: t.mode == DATA and not t.is_module),
     "override_module": ("outputs", "modules", lambda t: t.is_module),
