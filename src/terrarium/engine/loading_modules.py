@@ -25,7 +25,7 @@ def read_module_call(loader: Loader, block: nodes.Block) -> None:
     name = loader.name_of(block, "module instance")
     found = loader.content(block.body, _MODULE_OVERRIDE if loader.override else _MODULE, partial=True)
     at = found.attributes
-    call = ModuleCall(name, loader.escaped(found), block.header_range)
+    call = ModuleCall(name, loader.escaped(found, "module input variables", "module"), block.header_range)
     if "source" in at:
         call.source_range = at["source"].expression.range
         source = loader.text(at["source"].expression)
@@ -39,15 +39,7 @@ def read_module_call(loader: Loader, block: nodes.Block) -> None:
         call.depends_on = loader.references(at["depends_on"].expression)
     if "providers" in at:
         call.providers = _passed_providers(loader, at["providers"].expression)
-    for inner in found.blocks:
-        if inner.type != "_":
-            loader.say(
-                error(
-                    "Reserved block type name in module block",
-                    f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.',
-                    inner.type_range,
-                )
-            )
+    loader.reserved([b for b in found.blocks if b.type != "_"], "module")
     known = loader.module.calls.get(name)
     if not loader.override:
         if known is not None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from terrarium.base.diagnostics import Diagnostic, error
+from terrarium.base.diagnostics import Diagnostic, Severity, error
 from terrarium.base.source import Range
 from terrarium.engine import static
 from terrarium.engine.configuration import CheckRule, Module, ProviderRef
 from terrarium.engine.versions import is_constraint
 from terrarium.language import nodes
-from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, content
+from terrarium.language.bodies import AttributeSchema, BlockSchema, BodySchema, Content, content
 from terrarium.language.convert import ConversionError, convert
 from terrarium.language.references import references
 from terrarium.language.types import STRING
@@ -53,10 +53,10 @@ class Reader:
     def say(self, diagnostic: Diagnostic) -> None:
         self.diagnostics.append(diagnostic)
 
-    def extend(self, diagnostics: Sequence[Diagnostic]) -> None:
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics.extend(diagnostics)
 
-    def content(self, body: nodes.Body, schema: BodySchema, partial: bool = False) -> Any:
+    def content(self, body: nodes.Body, schema: BodySchema, partial: bool = False) -> Content:
         found, diagnostics = content(body, schema, partial=partial)
         self.extend(diagnostics)
         return found
@@ -68,12 +68,26 @@ class Reader:
         self.extend(diagnostics)
         return found
 
-    def escaped(self, found: Any) -> nodes.Body:
-        """What is left of a body, with the contents of a `_ {…}` block in it: arguments named like meta-arguments."""
+    def escaped(self, found: Content, what: str, kind: str) -> nodes.Body:
+        """What is left of a body, with the contents of a `_ {…}` block in it: arguments named like meta-arguments.
+
+        `what` says what such arguments are, `kind` in what kind of block.
+        """
         rest: nodes.Body = found.remain
-        for block in found.blocks:
-            if block.type == "_":
-                rest = merged(rest, block.body)
+        first: nodes.Block | None = None
+        for block in found.blocks_of("_"):
+            if first is None:
+                first, rest = block, merged(rest, block.body)
+                continue
+            self.say(
+                error(
+                    "Duplicate escaping block",
+                    f'The special block type "_" can be used to force particular arguments to be interpreted as {what} rather '
+                    f"than as meta-arguments, but each {kind} block can have only one such block. The first escaping block was "
+                    f"at {first.header_range}.",
+                    block.header_range,
+                )
+            )
         return rest
 
     def text(self, expression: nodes.Expression) -> str | None:
@@ -108,6 +122,23 @@ class Reader:
         found, diagnostics = static.references_list(expression)
         self.extend(diagnostics)
         return found
+
+    def only(self, found: Sequence[nodes.Block], type: str, where: str) -> nodes.Block | None:
+        """The first of some blocks; there may be no others."""
+        for block in found[1:]:
+            detail = f"{where} already has a {type} block at {found[0].header_range}."
+            self.say(error(f"Duplicate {type} block", detail, block.header_range))
+        return found[0] if found else None
+
+    def reserved(self, found: Sequence[nodes.Block], where: str) -> None:
+        for block in found:
+            self.say(
+                error(
+                    f"Reserved block type name in {where} block",
+                    f'The block type name "{block.type}" is reserved for use by Terraform in a future version.',
+                    block.type_range,
+                )
+            )
 
     def repetition(self, attributes: Mapping[str, nodes.Attribute], into: Repeating) -> None:
         if "count" in attributes:
@@ -193,26 +224,36 @@ def read_check_rule(reader: Reader, block: nodes.Block, what: str, override: boo
     return CheckRule(condition.expression, message.expression if message else None, block.header_range)
 
 
-_PROVIDER_REF = "The provider argument requires a provider type name, optionally followed by a period and then a configuration alias."
-
-
 def read_provider_ref(reader: Reader, expression: nodes.Expression, argument: str) -> ProviderRef | None:
     """`aws` or `aws.west`, also in quotes."""
     reference, diagnostics = static.traversal(expression)
     if reference is None:
-        word = static.constant_string(expression)
-        if word is None or not static.valid_name(word):
-            reader.say(error("Invalid provider configuration reference", _PROVIDER_REF, expression.range))
-            return None
-        return ProviderRef(word, "", expression.range)
+        reader.extend(d for d in diagnostics if d.severity is not Severity.ERROR)
+        detail = (
+            f"The {argument} argument requires a provider type name, optionally followed by a period and then a "
+            "configuration alias."
+        )
+        reader.say(error(_PROVIDER_REF, detail, expression.range))
+        return None
     reader.extend(diagnostics)
     names = [s.name for s in reference.steps if isinstance(s, nodes.Attr)]
-    if len(names) != len(reference.steps) or len(names) > 1:
-        detail = _PROVIDER_REF.replace("provider argument", f"{argument} argument")
-        reader.say(error("Invalid provider configuration reference", detail, expression.range))
+    if len(reference.steps) > 1:
+        detail = (
+            f"The {argument} argument requires a provider type name, optionally followed by a period and then a "
+            "configuration alias."
+        )
+        reader.say(error(_PROVIDER_REF, detail, expression.range))
+        return None
+    if len(names) != len(reference.steps):
+        step = reference.steps[0]
+        detail = "Provider name must either stand alone or be followed by a period and then a configuration alias."
+        reader.say(error(_PROVIDER_REF, detail, reference.source.range(step.start, step.end)))
         return None
     at = reference.source.range(reference.start, reference.root_end)
     return ProviderRef(reference.root, names[0] if names else "", at)
+
+
+_PROVIDER_REF = "Invalid provider configuration reference"
 
 
 def merged(base: nodes.Body, over: nodes.Body) -> nodes.Body:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.engine import static
-from terrarium.engine.configuration import Provisioner, Resource
+from terrarium.engine.configuration import CheckRule, Provisioner, Resource
 from terrarium.engine.loading_reader import NAME_DETAIL, Reader, attributes, read_check_rule, read_provider_ref
+from terrarium.engine.references import Reference, parse
 from terrarium.language import nodes
 from terrarium.language.bodies import BlockSchema, BodySchema
 from terrarium.language.references import references
@@ -32,67 +35,40 @@ _PROVISIONER = BodySchema(
 )
 
 
+# What messages call the type and the name of each mode, and the block as a whole.
+_WORDS = {
+    "managed": ("resource type name", "resource name", "resource"),
+    "data": ("data source name", "data resource name", "data"),
+    "ephemeral": ("ephemeral resource type", "ephemeral resource name", "ephemeral"),
+}
+
+
 def read_resource(reader: Reader, block: nodes.Block, mode: str, override: bool) -> Resource | None:
     if len(block.labels) < 2:
         return None
     type, name = block.labels[0].text, block.labels[1].text
-    what = {"managed": "resource", "data": "data resource", "ephemeral": "ephemeral resource"}[mode]
-    for index, label, kind in ((0, type, "type"), (1, name, "name")):
+    *labels, kind = _WORDS[mode]
+    for index, label in enumerate((type, name)):
         if not static.valid_name(label):
-            shown = "resource" if mode == "managed" else "data source" if kind == "type" else what
-            reader.say(
-                error(
-                    f"Invalid {shown} {kind}" if kind == "type" else f"Invalid {what} name",
-                    NAME_DETAIL,
-                    block.label_range(index),
-                )
-            )
+            reader.say(error(f"Invalid {labels[index]}", NAME_DETAIL, block.label_range(index)))
     found = reader.content(block.body, _MANAGED if mode == "managed" else _DATA, partial=True)
     at = found.attributes
-    resource = Resource(mode, type, name, reader.escaped(found), block.header_range, block.label_range(0))
+    body = reader.escaped(found, "resource-type-specific", kind)
+    resource = Resource(mode, type, name, body, block.header_range, block.label_range(0))
     reader.repetition(at, resource)
     if "provider" in at:
         resource.provider = read_provider_ref(reader, at["provider"].expression, "provider")
     if "depends_on" in at:
         resource.depends_on = reader.references(at["depends_on"].expression)
-    seen_lifecycle: nodes.Block | None = None
-    for inner in found.blocks:
-        match inner.type:
-            case "lifecycle":
-                if seen_lifecycle is not None:
-                    reader.say(
-                        error(
-                            "Duplicate lifecycle block",
-                            f"This resource already has a lifecycle block at {seen_lifecycle.header_range}.",
-                            inner.header_range,
-                        )
-                    )
-                    continue
-                seen_lifecycle = inner
-                _lifecycle(reader, resource, inner, override)
-            case "connection":
-                if resource.connection is not None:
-                    reader.say(
-                        error(
-                            "Duplicate connection block",
-                            f"This resource already has a connection block at {resource.connection.header_range}.",
-                            inner.header_range,
-                        )
-                    )
-                    continue
-                resource.connection = inner
-            case "provisioner":
-                provisioner = read_provisioner(reader, inner)
-                if provisioner is not None:
-                    resource.provisioners.append(provisioner)
-            case "locals":
-                reader.say(
-                    error(
-                        "Reserved block type name in resource block",
-                        f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.',
-                        inner.type_range,
-                    )
-                )
+    lifecycle = reader.only(found.blocks_of("lifecycle"), "lifecycle", "This resource")
+    if lifecycle is not None:
+        _lifecycle(reader, resource, lifecycle, override)
+    resource.connection = reader.only(found.blocks_of("connection"), "connection", "This resource")
+    for inner in found.blocks_of("provisioner"):
+        provisioner = read_provisioner(reader, inner)
+        if provisioner is not None:
+            resource.provisioners.append(provisioner)
+    reader.reserved(found.blocks_of("locals"), kind)
     return resource
 
 
@@ -114,106 +90,111 @@ def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override:
             setattr(resource, name, reader.boolean(at[name].expression))
     if "ignore_changes" in at:
         expression = at["ignore_changes"].expression
-        word, _ = static.keyword(expression)
-        if word == "all":
+        if static.bare_keyword(expression) == "all":
             resource.ignore_all = True
         else:
             resource.ignore_changes = _ignored(reader, resource, expression)
     if "replace_triggered_by" in at:
         members, diagnostics = static.items(at["replace_triggered_by"].expression)
         reader.extend(diagnostics)
-        resource.replace_triggered_by = list(members)
-        for member in members:
-            reader.extend(_trigger_problems(member))
+        resource.replace_triggered_by = [static.unquoted_json(member) for member in members]
+        for member in resource.replace_triggered_by:
+            if problems := _trigger_problems(member):
+                reader.extend(problems)
+                break
     for inner in found.blocks:
         rule = read_check_rule(reader, inner, inner.type, override)
         if rule is None:
             continue
-        if inner.type == "precondition":
-            for reference in references(rule.condition):
-                if reference.root == "self":
-                    reader.say(
-                        error(
-                            "Invalid reference in precondition",
-                            'The "self" object is not available in preconditions.',
-                            reference.range,
-                        )
-                    )
-            resource.preconditions.append(rule)
-        else:
-            resource.postconditions.append(rule)
+        reader.extend(_self_references(resource, rule, inner.type))
+        (resource.preconditions if inner.type == "precondition" else resource.postconditions).append(rule)
+
+
+def _self_references(resource: Resource, rule: CheckRule, what: str) -> Iterator[Diagnostic]:
+    """A condition may not name its own resource; `self` is for that."""
+    for expression in (rule.condition, rule.error_message):
+        if expression is None:
+            continue
+        found = [parse(traversal) for traversal in references(expression)]
+        if any(isinstance(r, Reference) and r.kind == "resource" and r.key_free == resource.local for r in found):
+            detail = f"Configuration for {resource.local} may not refer to itself."
+            yield error(f"Invalid reference in {what}", detail, expression.range)
 
 
 def _trigger_problems(expression: nodes.Expression) -> list[Diagnostic]:
     """What is wrong with an element of `replace_triggered_by`."""
-    from terrarium.engine.references import Reference, parse
+    parsed = [parse(traversal) for traversal in references(expression)]
+    wrong = [r for r in parsed if isinstance(r, Diagnostic)]
+    if wrong:
+        return wrong
+    found = [r for r in parsed if isinstance(r, Reference)]
+    problems: list[tuple[str, str]] = []
+    for reference in found:
+        match reference.kind:
+            case "resource":
+                pass
+            case "each" | "count" as kind:
+                allowed = _TRIGGER_NAMES[kind]
+                if reference.name != allowed:
+                    problems.append((f"Invalid {kind} reference in", f"Only {kind}.{allowed} may be used in"))
+            case _:
+                problems.append(("Invalid reference in", "Only resources, count.index, and each.key may be used in"))
+    said = [
+        error(f"{summary} replace_triggered_by expression", f"{detail} replace_triggered_by.", expression.range)
+        for summary, detail in problems
+    ]
+    count = sum(r.kind == "resource" for r in found)
+    if count != 1:
+        detail = f"{'Multiple' if count else 'Missing'} resource reference{'s' if count else ''} in replace_triggered_by expression."
+        said.append(error("Invalid replace_triggered_by expression", detail, expression.range))
+    return said
 
-    found: list[Diagnostic] = []
-    resources = 0
-    for traversal in references(expression):
-        reference = parse(traversal)
-        if isinstance(reference, Diagnostic):
-            found.append(reference)
-        elif isinstance(reference, Reference) and reference.kind == "resource":
-            resources += 1
-        elif not (reference.kind == "count" or (reference.kind == "each" and reference.name == "key")):
-            found.append(
-                error(
-                    "Invalid reference in replace_triggered_by expression",
-                    "Only resources, count.index, and each.key may be used in replace_triggered_by.",
-                    expression.range,
-                )
-            )
-    if resources == 0:
-        found.append(
-            error(
-                "Invalid replace_triggered_by expression",
-                "Missing resource reference in replace_triggered_by expression.",
-                expression.range,
-            )
-        )
-    elif resources > 1:
-        found.append(
-            error(
-                "Invalid replace_triggered_by expression",
-                "Multiple resource references in replace_triggered_by expression.",
-                expression.range,
-            )
-        )
-    return [*found, *found]  # Terraform reads these twice, and says so twice
+
+_TRIGGER_NAMES = {"each": "key", "count": "index"}
 
 
 def _ignored(reader: Reader, resource: Resource, expression: nodes.Expression) -> list[nodes.Traversal]:
     members, diagnostics = static.items(expression)
     reader.extend(diagnostics)
     found: list[nodes.Traversal] = []
+    star: nodes.Expression | None = None
     for member in members:
         if static.constant_string(member) == "*":
             reader.say(
                 error(
                     "Invalid ignore_changes wildcard",
                     'The ["*"] form of ignore_changes wildcard is was deprecated and is now invalid. Use "ignore_changes = all" to ignore changes to all attributes.',
-                    member.range,
+                    expression.range,
                 )
             )
-            resource.ignore_all = True
+            resource.ignore_all, star = True, member
             continue
         reference, more = static.traversal(member)
         reader.extend(more)
         if reference is not None:
             found.append(reference)
+    if star is not None and found:
+        reader.say(
+            error(
+                "Invalid ignore_changes ruleset",
+                'Cannot mix wildcard string "*" with non-wildcard references.',
+                star.range,
+                expression.range,
+            )
+        )
     return found
 
 
 def read_provisioner(reader: Reader, block: nodes.Block) -> Provisioner | None:
     found = reader.content(block.body, _PROVISIONER, partial=True)
-    provisioner = Provisioner(block.labels[0].text, reader.escaped(found), block.header_range)
+    body = reader.escaped(found, "provisioner-typpe-specific", "provisioner")
+    provisioner = Provisioner(block.labels[0].text, body, block.header_range)
     if provisioner.type in ("chef", "habitat", "puppet", "salt-masterless"):
         reader.say(
             error(
                 f'The "{provisioner.type}" provisioner has been removed',
                 f'The "{provisioner.type}" provisioner was deprecated in Terraform 0.13.4 has been removed from Terraform. Visit https://learn.hashicorp.com/collections/terraform/provision for alternatives to using provisioners that are a better fit for the Terraform workflow.',
-                block.type_range,
+                block.label_range(0),
             )
         )
         return None
@@ -238,29 +219,27 @@ def read_provisioner(reader: Reader, block: nodes.Block) -> Provisioner | None:
                 error(
                     'Invalid "on_failure" keyword',
                     'The "on_failure" argument requires one of the following keywords: continue or fail.',
-                    at["on_failure"].range,
+                    at["on_failure"].expression.range,
                 )
             )
         provisioner.continue_on_failure = word == "continue"
-    for inner in found.blocks:
-        if inner.type == "connection":
-            provisioner.connection = inner
+    provisioner.connection = reader.only(found.blocks_of("connection"), "connection", "This provisioner")
+    reader.reserved(found.blocks_of("lifecycle"), "provisioner")
     if provisioner.when_destroy:
         bodies = [provisioner.body, *([provisioner.connection.body] if provisioner.connection else [])]
-        for body in bodies:
-            for attribute in body.attributes.values():
-                if any(not _allowed_in_destroy(r) for r in references(attribute.expression)):
-                    reader.say(
-                        error(
-                            "Invalid reference from destroy provisioner",
-                            "Destroy-time provisioners and their connection configurations may only reference attributes "
-                            "of the related resource, via 'self', 'count.index', or 'each.key'.\n\nReferences to other "
-                            "resources during the destroy phase can cause dependency cycles and interact poorly with "
-                            "create_before_destroy.",
-                            attribute.expression.range,
-                        )
-                    )
+        for attribute in (a for body in bodies for a in body.attributes.values()):
+            for reference in references(attribute.expression):
+                if not _allowed_in_destroy(reference):
+                    reader.say(error(_FROM_DESTROY, _FROM_DESTROY_DETAIL, attribute.expression.range))
     return provisioner
+
+
+_FROM_DESTROY = "Invalid reference from destroy provisioner"
+_FROM_DESTROY_DETAIL = (
+    "Destroy-time provisioners and their connection configurations may only reference attributes of the related resource, "
+    "via 'self', 'count.index', or 'each.key'.\n\nReferences to other resources during the destroy phase can cause "
+    "dependency cycles and interact poorly with create_before_destroy."
+)
 
 
 def _allowed_in_destroy(reference: nodes.Traversal) -> bool:

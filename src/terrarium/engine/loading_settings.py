@@ -211,7 +211,7 @@ def read_provider(loader: Loader, block: nodes.Block) -> None:
         loader.say(problem.at(block.header_range))
         return
     at = found.attributes
-    provider = ProviderBlock(name, "", loader.escaped(found), block.header_range)
+    provider = ProviderBlock(name, "", loader.escaped(found, "provider-specific", "provider"), block.header_range)
     if "alias" in at:
         provider.alias = loader.text(at["alias"].expression) or ""
         if not static.valid_name(provider.alias):
@@ -237,15 +237,7 @@ def read_provider(loader: Loader, block: nodes.Block) -> None:
                     at[reserved].name_range,
                 )
             )
-    for inner in found.blocks:
-        if inner.type != "_":
-            loader.say(
-                error(
-                    "Reserved block type name in provider block",
-                    f'The block type name "{inner.type}" is reserved for use by Terraform in a future version.',
-                    inner.type_range,
-                )
-            )
+    loader.reserved([b for b in found.blocks if b.type != "_"], "provider")
     key = (name, provider.alias)
     known = loader.module.providers.get(key)
     if loader.override:

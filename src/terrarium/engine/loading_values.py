@@ -122,7 +122,7 @@ def read_variable(loader: Loader, block: nodes.Block) -> None:
 
 
 def _default_value(loader: Loader, variable: Variable, value, expression: nodes.Expression, apply_defaults):  # type: ignore[no-untyped-def]
-    from terrarium.language.convert import ConversionError, convert
+    from terrarium.language.convert import ConversionError, convert, format_path
 
     if value.data is NULL and not variable.is_nullable:
         loader.say(
@@ -138,10 +138,12 @@ def _default_value(loader: Loader, variable: Variable, value, expression: nodes.
             value = apply_defaults(value, variable.defaults)
         return convert(value, variable.type)
     except ConversionError as problem:
+        where = format_path(problem.path)
+        text = f"{where}: {problem.message}" if where else problem.message
         loader.say(
             error(
                 "Invalid default value for variable",
-                f"This default value is not compatible with the variable's type constraint: {problem}.",
+                f"This default value is not compatible with the variable's type constraint: {text}.",
                 expression.range,
             )
         )

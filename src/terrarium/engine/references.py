@@ -39,6 +39,11 @@ class Reference:
         return self.traversal.source.range(self.traversal.start, max(self.end, self.traversal.root_end))
 
     @property
+    def key_free(self) -> str:
+        """A resource as text, without an instance key."""
+        return resource_text(self.mode, self.type, self.name)
+
+    @property
     def rest_range(self) -> Range | None:
         """The stretch of the steps into the object, if there are any."""
         return self.traversal.source.range(self.rest[0].start, self.rest[-1].end) if self.rest else None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from terrarium.base.diagnostics import Diagnostic, error, warning
+from terrarium.base.source import Pos
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert
 from terrarium.language.places import start_range
@@ -54,14 +55,14 @@ def constant_string(expression: nodes.Expression) -> str | None:
     return None
 
 
-def _traversal_from_text(expression: nodes.Expression, text: str) -> nodes.Traversal | None:
+def _traversal_from_text(expression: nodes.Expression, text: str) -> tuple[nodes.Traversal | None, Diagnostics]:
+    """A reference in quotes. Its places are those in the string, as far as there are no escapes in it."""
     from terrarium.language import parser
 
-    inner, diagnostics = parser.parse_traversal(text, expression.source.filename)
-    if diagnostics or inner is None:
-        return None
-    # The steps keep their own text, but point to the string as a whole.
-    return nodes.Traversal(expression.source, expression.start, expression.end, inner.root, expression.end, inner.steps)
+    at = expression.range.start
+    if not is_json(expression):
+        at = Pos(at.line, at.column + 1, at.byte + 1)
+    return parser.parse_traversal(text, expression.source.filename, at)
 
 
 def unquoted_json(expression: nodes.Expression) -> nodes.Expression:
@@ -81,11 +82,12 @@ def traversal(expression: nodes.Expression, quoted: bool = True) -> tuple[nodes.
         return expression, []
     text = constant_string(expression)
     if text is not None and (quoted or is_json(expression)):
-        found = _traversal_from_text(expression, text)
-        if found is not None:
-            return found, [] if is_json(expression) else [
-                warning("Quoted references are deprecated", _QUOTED_REFERENCE, expression.range)
-            ]
+        found, problems = _traversal_from_text(expression, text)
+        if not is_json(expression):
+            old = warning("Quoted references are deprecated", _QUOTED_REFERENCE, expression.range)
+            return (None if problems else found), [*problems, old]
+        if not problems:
+            return found, []
     return None, [error("Invalid expression", _NOT_A_REFERENCE, expression.range)]
 
 
@@ -99,6 +101,12 @@ def keyword(expression: nodes.Expression) -> tuple[str, Diagnostics]:
     if is_json(expression):
         return text, []
     return text, [warning("Quoted keywords are deprecated", _QUOTED_KEYWORD, expression.range)]
+
+
+def bare_keyword(expression: nodes.Expression) -> str:
+    """A bare word (in JSON: a string), or ""."""
+    quoted = constant_string(expression) is not None and not is_json(expression)
+    return "" if quoted else keyword(expression)[0]
 
 
 def items(expression: nodes.Expression) -> tuple[Sequence[nodes.Expression], Diagnostics]:
