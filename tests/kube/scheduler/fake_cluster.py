@@ -20,7 +20,9 @@ LOG = 2000
 
 
 def failure(code: int, reason: str, message: str = "") -> ApiError:
-    return ApiError({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message or reason})
+    return ApiError(
+        {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message or reason}
+    )
 
 
 @dataclass(slots=True)
@@ -94,7 +96,11 @@ class FakeCluster:
         """Each call's way in; true when the answer will be lost."""
         await asyncio.sleep(0)
         if self.random.random() < self.faults.error:
-            raise failure(500, "InternalError", "out of order") if self.random.random() < 0.5 else ConnectionError("reset")
+            raise (
+                failure(500, "InternalError", "out of order")
+                if self.random.random() < 0.5
+                else ConnectionError("reset")
+            )
         return write and self.random.random() < self.faults.lost
 
     def _find(self, resource: Resource, namespace: str, name: str) -> Obj:

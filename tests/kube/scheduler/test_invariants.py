@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.kube.scheduler.fake_cluster import Faults, FakeCluster
+from tests.kube.scheduler.fake_cluster import FakeCluster, Faults
 
 from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
@@ -29,7 +29,11 @@ def node(name: str, cpu: int, draw: random.Random) -> Obj:
     labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": draw.choice("abc")}
     taints = [{"key": "k", "value": "v", "effect": "NoSchedule"}] if draw.random() < 0.1 else []
     allocatable = {"cpu": f"{cpu}m", "memory": "64Gi", "pods": str(draw.randint(2, 12))}
-    return {"metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}, "status": {"allocatable": allocatable}}
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"taints": taints},
+        "status": {"allocatable": allocatable},
+    }
 
 
 def pod(name: str, draw: random.Random) -> Obj:

@@ -96,6 +96,9 @@ class Program:
                 self._leads = False
                 raise Failure("leader election lost", "Another instance schedules now; start this one again.")
         finally:
+            # Nothing renews the lease any more when it is released.
+            leading.cancel()
+            await asyncio.wait([leading])
             await self._end()
 
     async def _end(self) -> None:
