@@ -106,7 +106,7 @@ COMMANDS: dict[str, tuple[Flag, ...]] = {
         _text("-l", "--selector"),
     ),
     "exec": (*_CONTAINER, _switch("-i", "--stdin"), _switch("-t", "--tty")),
-    "config": (*_OUTPUT,),
+    "config": (*_OUTPUT, _switch("--current")),
     "version": (*_OUTPUT, _switch("--client")),
     "api-resources": (_text("--api-group"), _text("--namespaced"), *_OUTPUT, _switch("--no-headers")),
     "cluster-info": (),

@@ -121,7 +121,7 @@ def _delete(what: str) -> Any:
 
 
 def _set_context(config: dict[str, Any], words: list[str], path: Path, output: str, namespace: str) -> str:
-    (name,) = [word for word in words if word != "--current"] or [str(config.get("current-context") or "")]
+    (name,) = words or [str(config.get("current-context") or "")]
     for entry in _entries(config, "context"):
         if entry.get("name") == name:
             entry["context"] = {**(entry.get("context") or {}), "namespace": namespace}
@@ -141,7 +141,7 @@ def _view(config: dict[str, Any], words: list[str], path: Path, output: str, nam
             }
         return [hide(v) for v in value] if isinstance(value, list) else value
 
-    return as_yaml(hide(config)).rstrip()
+    return as_yaml({"preferences": {}, **hide(config)}).rstrip()
 
 
 _COMMANDS = {

@@ -17,11 +17,12 @@ FORMATS = ("wide", "json", "yaml", "name", "jsonpath=…", "custom-columns=…")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with each column as wide as its widest cell and three spaces between, as kubectl sets them."""
+    """Rows with each column but the last as wide as its widest cell and three spaces between, as kubectl sets them."""
     if not rows:
         return []
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    widths[-1] = 0
+    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
 def cells(
@@ -53,8 +54,23 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+class _Dumper(yaml.SafeDumper):
+    """YAML as kubectl writes it: texts that look like something else in double quotes, several lines as a block."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    tag = "tag:yaml.org,2002:str"
+    if "\n" in text:
+        return dumper.represent_scalar(tag, text, style="|")
+    looks = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return dumper.represent_scalar(tag, text, style=None if looks == tag and text != "=" else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def as_yaml(value: Any) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=False, allow_unicode=True, width=2**20)
+    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=2**20)
     return text
 
 
@@ -62,7 +78,7 @@ def in_format(output: str, value: Obj, items: Iterable[Obj], qualified: Callable
     """`-o OUTPUT` of one object or a list; `qualified` names an object's type (`deployment.apps`)."""
     kind, _, rest = output.partition("=")
     if kind == "json":
-        return json.dumps(value, indent=4, ensure_ascii=False) + "\n"
+        return json.dumps(value, indent=4, ensure_ascii=False, sort_keys=True) + "\n"
     if kind == "yaml":
         return as_yaml(value)
     if kind == "name":
@@ -93,6 +109,8 @@ def _template(text: str, value: Obj) -> str:
     if text[:1] in ("'", '"') and text[-1:] == text[:1]:
         text = text[1:-1]
     pieces = re.split(r"(\{[^{}]*\})", text if "{" in text else f"{{{text}}}")
+    if any("{" in piece for piece in pieces[::2]):
+        raise Failure("error parsing jsonpath: unclosed action", "Each { needs its }, such as {.metadata.name}.")
     return _fill(_nodes(iter(pieces), nested=False), value)
 
 

@@ -185,7 +185,12 @@ async def logs(cluster: Cluster, args: Args) -> int:
 async def _pod_of(cluster: Cluster, args: Args, word: str) -> Obj:
     """A pod by name, or one of a workload's."""
     (named,) = await cluster.named([word] if "/" in word else ["pods", word])
-    obj = await cluster.ask("GET", named.type.path(args.namespace, named.name))
+    try:
+        obj = await cluster.ask("GET", named.type.path(args.namespace, named.name))
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        raise Failure(f'error from server (NotFound): {error} in namespace "{args.namespace}"') from None
     if named.type.kind == "Pod":
         return obj
     selector = (obj.get("spec") or {}).get("selector") or {}

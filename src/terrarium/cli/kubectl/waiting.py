@@ -76,7 +76,8 @@ async def wait(cluster: Cluster, args: Args) -> int:
                 f'unrecognized condition: "{wish}"', "condition=NAME, jsonpath='{.path}'=VALUE, create or delete"
             )
         if not held:
-            print(f"error: timed out waiting for the condition on {named.type.plural}/{named.name}", file=sys.stderr)
+            text = "timed out waiting for the condition on" if limit else "condition not met for"
+            print(f"error: {text} {named.type.plural}/{named.name}", file=sys.stderr)
             return 1
         print(f"{named} condition met", flush=True)
     return 0
