@@ -207,9 +207,9 @@ def shell(directory: Path | None) -> None:
     variables = environment(folder)
     shims = folder / "bin"
     shims.mkdir(mode=0o700, exist_ok=True)
-    for name, words in (("terraform", "tf"), ("kubectl", "kubectl"), ("aws", "aws")):
+    for name, words in (("terraform", "terrarium tf"), ("kubectl", "terrarium.cli.kubectl"), ("aws", "terrarium aws")):
         shim = shims / name
-        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m terrarium {words} "$@"\n')
+        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {words} "$@"\n')
         shim.chmod(0o755)
     own = Path(sys.executable).parent
     # At the end of PATH: whatever is really there comes first.
