@@ -111,6 +111,30 @@ def pod_requests(pod: Obj, missing: Mapping[str, int] | None = None) -> Resource
     return total
 
 
+_ASSUMED = {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY}
+_Asked = tuple[tuple[tuple[str, Any], ...], ...]
+"""What each container of a pod asks for, as written."""
+
+
+@lru_cache(maxsize=16_384)
+def _plain_requests(asked: _Asked) -> tuple[Resources, int, int]:
+    """(requests, assumed CPU, assumed memory) of containers that run side by side. Pods share it: nobody changes it."""
+    pod = {"spec": {"containers": [{"resources": {"requests": dict(items)}} for items in asked]}}
+    assumed = pod_requests(pod, _ASSUMED)
+    return pod_requests(pod), assumed.get("cpu", 0), assumed.get("memory", 0)
+
+
+def _requests_of(obj: Obj, spec: Obj) -> tuple[Resources, int, int]:
+    """`_plain_requests` of any pod."""
+    status = obj.get("status") or {}
+    if spec.get("initContainers") or spec.get("overhead") or status.get("containerStatuses"):
+        assumed = pod_requests(obj, _ASSUMED)
+        return pod_requests(obj), assumed.get("cpu", 0), assumed.get("memory", 0)
+    return _plain_requests(
+        tuple(tuple(((c.get("resources") or {}).get("requests") or {}).items()) for c in spec.get("containers") or ())
+    )
+
+
 # --- selectors -----------------------------------------------------------------------------------------------------
 
 Matcher = Callable[[Mapping[str, str]], bool]
@@ -253,6 +277,12 @@ class Toleration:
         return self.operator in ("", "Equal") and self.value == taint.value
 
 
+@lru_cache(maxsize=16_384)
+def _tolerations(written: tuple[tuple[str, str, str, str], ...]) -> tuple[Toleration, ...]:
+    """Most pods have the same ones, and share them."""
+    return tuple(Toleration(*fields) for fields in written)
+
+
 @dataclass(frozen=True, slots=True)
 class Taint:
     key: str
@@ -389,8 +419,7 @@ def read_pod(obj: Obj) -> Pod:
     on_nodes = affinity.get("nodeAffinity") or {}
     with_pods, apart = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
     required = on_nodes.get("requiredDuringSchedulingIgnoredDuringExecution")
-    requests = pod_requests(obj)
-    assumed = pod_requests(obj, {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY})
+    requests, assumed_cpu, assumed_memory = _requests_of(obj, spec)
 
     def terms(source: Obj) -> tuple[PodTerm, ...]:
         return tuple(pod_term(t, namespace) for t in source.get("requiredDuringSchedulingIgnoredDuringExecution") or ())
@@ -409,12 +438,14 @@ def read_pod(obj: Obj) -> Pod:
         scheduler_name=spec.get("schedulerName") or "default-scheduler",
         priority=spec.get("priority") or 0,
         requests=requests,
-        assumed_cpu=assumed.get("cpu", 0),
-        assumed_memory=assumed.get("memory", 0),
+        assumed_cpu=assumed_cpu,
+        assumed_memory=assumed_memory,
         host_ports=tuple(_host_ports(spec)),
-        tolerations=tuple(
-            Toleration(t.get("key", ""), t.get("operator", ""), t.get("value", ""), t.get("effect", ""))
-            for t in spec.get("tolerations") or ()
+        tolerations=_tolerations(
+            tuple(
+                (t.get("key", ""), t.get("operator", ""), t.get("value", ""), t.get("effect", ""))
+                for t in spec.get("tolerations") or ()
+            )
         ),
         node_selector=spec.get("nodeSelector") or {},
         required_nodes=tuple(node_term(t) for t in required.get("nodeSelectorTerms") or ())
@@ -424,10 +455,10 @@ def read_pod(obj: Obj) -> Pod:
             (t["weight"], node_term(t["preference"]))
             for t in on_nodes.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
         ),
-        affinity=terms(with_pods),
-        anti_affinity=terms(apart),
-        preferred_affinity=weighted(with_pods),
-        preferred_anti_affinity=weighted(apart),
+        affinity=terms(with_pods) if with_pods else (),
+        anti_affinity=terms(apart) if apart else (),
+        preferred_affinity=weighted(with_pods) if with_pods else (),
+        preferred_anti_affinity=weighted(apart) if apart else (),
         spreads=tuple(spread(c, labels) for c in spec.get("topologySpreadConstraints") or ()),
         gates=tuple(g["name"] for g in spec.get("schedulingGates") or ()),
         images=tuple(
