@@ -169,6 +169,15 @@ def _encode(managed: _Managed) -> list[dict[str, Any]]:
 _STATUS_RESETS: Mapping[str, tuple[Path, ...]] = {
     "deployments.apps": (("f:spec",), ("f:metadata", "f:labels")),
     "pods": (("f:spec",), ("f:metadata", "f:deletionTimestamp"), ("f:metadata", "f:ownerReferences")),
+    **dict.fromkeys(
+        (
+            "flowschemas.flowcontrol.apiserver.k8s.io",
+            "prioritylevelconfigurations.flowcontrol.apiserver.k8s.io",
+            "validatingadmissionpolicies.admissionregistration.k8s.io",
+            "volumeattachments.storage.k8s.io",
+        ),
+        (("f:metadata",), ("f:spec",)),
+    ),
 }
 
 

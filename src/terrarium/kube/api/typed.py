@@ -144,7 +144,7 @@ _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 def _base64_fault(text: str) -> int:
     found = _NOT_BASE64.search(text)
     if found is None:
-        return len(text) - len(text) % 4 if len(text) % 4 != 1 else len(text)
+        return len(text) - len(text) % 4
     if text[found.start()] == "=" and found.start() % 4 >= 2:
         return min(found.start() + 1, len(text))
     return found.start()

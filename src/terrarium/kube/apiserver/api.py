@@ -238,10 +238,10 @@ class Api:
         """A patch that makes another kind of the object: read as that kind, where there is one."""
         gv = GroupVersion.parse(str(made["apiVersion"]))
         row = self.resources.registry.kind(gv.group, gv.version, str(made["kind"]))
-        if field == "kind" and not target.kind.schema:
-            wrong_kind = FieldError(
-                "FieldValueInvalid", "kind", f"Invalid value: {quote(str(made['kind']))}: must be {target.kind.kind}"
-            )
+        if not target.kind.schema:
+            wanted = target.kind.kind if field == "kind" else target.kind.group_version
+            text = f"Invalid value: {quote(str(made[field]))}: must be {wanted}"
+            wrong_kind = FieldError("FieldValueInvalid", field, text)
             return errors.invalid_named(gv.group, str(made["kind"]), target.name, [wrong_kind])
         if row is not None and row.schema:
             try:

@@ -24,10 +24,10 @@ def unsupported() -> ApiError:
 
 
 def decode(body: bytes, content_type: str, expected: str) -> tuple[Any, list[str]]:
-    """The value in a body and its duplicate fields. `expected` is the kind for messages. 400 and 415 as `ApiError`."""
+    """The value in a body, and what it says twice, as warnings word it. `expected` is the kind for messages. 400 and 415 as `ApiError`."""
     media = media_type(content_type) or JSON
     if media == JSON:
-        return decode_json(body, expected), duplicates(body)
+        return decode_json(body, expected), [f'duplicate field "{path}"' for path in duplicates(body)]
     if media == YAML:
         from terrarium.kube.api import yaml_bodies
 
@@ -63,6 +63,14 @@ def decode_json(body: bytes, expected: str) -> Any:
             f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
             f"json parse error: {json_fault(body)} ({body[:1024].hex()[:20]} ...)"
         ) from None
+
+
+def begin(body: bytes, most: int = 30) -> str:
+    """How a body begins, for messages: JSON as text, anything else in hexadecimal."""
+    if not body:
+        return "<empty>"
+    shown = body[:most].decode("utf-8", "replace") if body[:1] == b"{" else body[:most].hex()
+    return f"{shown} ..." if len(body) > most else shown
 
 
 def json_fault(body: bytes) -> str:

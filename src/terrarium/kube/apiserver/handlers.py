@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from terrarium.kube.api.gotext import quote
-from terrarium.kube.api.kinds import Obj
+from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import bodies, errors, lists, negotiate, options
 from terrarium.kube.apiserver.answers import Answers
 from terrarium.kube.apiserver.api import Api, Patch, Target, strict
@@ -51,6 +51,8 @@ _ONCE = {
     "storage.k8s.io": ("v1alpha1", "v1beta1"),
 }
 """Versions that are not served but still known: kube-apiserver reads them, and then finds that they don't belong."""
+_EXTENSIONS = frozenset({"DaemonSet", "Deployment", "Ingress", "NetworkPolicy", "ReplicaSet"})
+"""What extensions/v1beta1 held before it was spread over other groups."""
 _WATCH_LIST_SINCE = 34
 """The minor version from which watches may begin with initial events."""
 DEPRECATED = {
@@ -142,26 +144,37 @@ class Handlers:
         value.setdefault("kind", name)
         value.setdefault("apiVersion", str(gv))
         if value["kind"] != name or value["apiVersion"] != str(gv):
-            self._wrong_kind(value, name, str(gv))
+            self._wrong_kind(value, name, str(gv), body, custom=not kind.schema)
         if twice and call.validation != "Ignore":
-            texts = [f'duplicate field "{path}"' for path in twice]
             if call.validation == "Strict":
-                raise strict(target, texts)
-            for text in texts:
+                raise strict(target, twice)
+            for text in twice:
                 call.warn(text)
         return self._api.read(target, value, call)
 
-    def _wrong_kind(self, value: Obj, name: str, api_version: str) -> None:
+    def _wrong_kind(self, value: Obj, name: str, api_version: str, body: bytes, *, custom: bool) -> None:
         given, version = value["kind"], value["apiVersion"]
         if not isinstance(given, str) or not isinstance(version, str):
             raise errors.bad_request("couldn't get version/kind; json: kind and apiVersion must be strings")
+        if version.count("/") > 1:
+            raise errors.bad_request(
+                f"the object provided is unrecognized (must be of type {name}): unexpected GroupVersion string: {version} "
+                f"({bodies.begin(body)})"
+            )
         registry = self._api.resources.registry
         group, _, plain = version.rpartition("/")
-        if given == name and version != api_version and self._relative(group, plain, given, api_version):
+        if custom and version == api_version:
+            meta = value.get("metadata")
+            own = str(meta.get("name") or "") if isinstance(meta, dict) else ""
+            wrong = FieldError("FieldValueInvalid", "kind", f"Invalid value: {quote(given)}: must be {name}")
+            raise errors.invalid_named(group, given, own, [wrong])
+        relative = custom or (given == name and self._relative(group, plain, given, api_version))
+        if version != api_version and relative:
             raise errors.bad_request(
                 f"the API version in the data ({version}) does not match the expected API version ({api_version})"
             )
-        if registry.kind(group, plain, given) is None:
+        single = given.removesuffix("List")
+        if registry.kind(group, plain, given) is None and registry.kind(group, plain, single) is None:
             raise errors.bad_request(
                 f'{given} in version "{plain}" cannot be handled as a {name}: no kind "{given}" is registered for version '
                 f'"{version}" in scheme "pkg/runtime/scheme.go:110"'
@@ -170,11 +183,13 @@ class Handlers:
             f"the object provided is unrecognized (must be of type {name}): "
             if not given
             else f"{given} in version {quote(plain)} cannot be handled as a {name}: "
-            f"converting ({plain}.{given}) to ({_version(api_version)}.{name}): unknown conversion"
+            f"converting ({plain}.{given}) to ({_inner(api_version)}.{name}): unknown conversion"
         )
 
     def _relative(self, group: str, version: str, kind: str, expected: str) -> bool:
         """Whether the same kind of another version is meant: one that is served, or that once was."""
+        if (group, version) == ("extensions", "v1beta1"):
+            return kind in _EXTENSIONS
         if group != expected.rpartition("/")[0]:
             return False
         return version in _ONCE.get(group, ()) or self._api.resources.registry.kind(group, version, kind) is not None
@@ -241,14 +256,20 @@ class Handlers:
                     decoded = yaml_bodies.load(body)
                 except yaml_bodies.YamlError as wrong:
                     raise errors.bad_request(f"error decoding YAML: {wrong}") from None
-            if call.validation == "Warn":
-                for text in yaml_bodies.duplicates(body) if b"\n" in body else ():
-                    call.warn(text)
+            twice = yaml_bodies.duplicates(body) if b"\n" in body and call.validation != "Ignore" else []
+            if twice and call.validation == "Strict":
+                lines = "".join(f"\n  {text}" for text in twice)
+                raise errors.bad_request(
+                    f"error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:{lines}"
+                )
+            for text in twice:
+                call.warn(text)
         else:
             try:
                 decoded = orjson.loads(body)
             except ValueError:
-                raise errors.bad_request(f"error decoding patch: {bodies.json_fault(body)}") from None
+                front = "" if kind == "strategic" else "error decoding patch: "
+                raise errors.bad_request(f"{front}{bodies.json_fault(body)}") from None
         force = flag(request.info.query, "force")
         twice = bodies.duplicates(body) if kind in ("merge", "strategic") else []
         texts = tuple(f'duplicate field "{path}"' for path in twice)
@@ -288,8 +309,9 @@ class Handlers:
         return self._answers.list(request, target.kind, listing, form)
 
 
-def _version(api_version: str) -> str:
-    return api_version.rpartition("/")[2]
+def _inner(api_version: str) -> str:
+    """The package that kube-apiserver keeps a group's objects in."""
+    return api_version.rpartition("/")[0].partition(".")[0] or "core"
 
 
 def _json_name(value: Any) -> str:

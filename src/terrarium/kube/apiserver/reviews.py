@@ -78,6 +78,11 @@ class AccessReview:
     async def __call__(self, target: Target, obj: Obj, call: Call) -> Obj:
         _check(target, obj, subject=not self._oneself)
         spec = obj["spec"]
+        if target.kind.namespaced and (spec.get("resourceAttributes") or {}).get("namespace", "") != target.namespace:
+            held = quote((spec.get("resourceAttributes") or {}).get("namespace", ""))
+            path = "spec.resourceAttributes.namespace"
+            wrong = FieldError("FieldValueInvalid", path, f"Invalid value: {held}: must match metadata.namespace")
+            raise errors.invalid_named(target.kind.group_version.group, "", "", [wrong])
         if self._oneself:
             user = call.user
         else:
