@@ -14,7 +14,6 @@ Deadlines of real sockets and processes are no business of the world's time: tho
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import heapq
 import itertools
@@ -22,6 +21,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Pace(enum.Enum):
@@ -76,6 +79,8 @@ class Clock:
         await self._wait(self._heartbeats, self.time() + seconds)
 
     async def _wait(self, heap: list[tuple[float, int, asyncio.Future[None]]], due: float) -> None:
+        import asyncio  # not at the top: a command that never waits starts sooner
+
         if due <= self.time():
             await asyncio.sleep(0)
             return
@@ -86,6 +91,8 @@ class Clock:
 
     async def transition(self, seconds: float) -> None:
         """Waits as long as the real service would need, or not at all at pace `instant`."""
+        import asyncio
+
         if self.pace is Pace.AWS:
             await self.sleep(seconds)
         else:
@@ -97,6 +104,8 @@ class Clock:
         Returns the new time. Between two moments the event loop runs, so that what a timer starts may set new timers
         which fall into the same jump.
         """
+        import asyncio
+
         seconds = by.total_seconds() if isinstance(by, timedelta) else float(by)
         if seconds < 0:
             raise ValueError("a clock can't be turned back")
@@ -120,6 +129,8 @@ class Clock:
         self._arm()
 
     def _arm(self) -> None:
+        import asyncio
+
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -5,13 +5,9 @@ A command's module is imported only when the command is called: `terrarium --hel
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 
-import click
-
-from terrarium import __version__
 from terrarium.base.diagnostics import DiagnosedFailure, Failure
 
 # name: (module under terrarium.cli, what `terrarium --help` says). The order is that of the help.
@@ -34,44 +30,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scheduler": ("scheduler", "The scheduler alone: against any cluster, or to ask what it would do."),
     "explain": ("explain", "Say why: a Pending pod, a planned change."),
 }
-
-
-class Commands(click.Group):
-    """A group whose commands are loaded when asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"terrarium.cli.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from terrarium.base.suggest import nearest
-
-            near = nearest(args[0], COMMANDS)
-            raise click.UsageError(f"no command {args[0]!r}." + (f" Did you mean {near!r}?" if near else ""), ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(
-    cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog='Start with `terrarium up -d`, then `eval "$(terrarium env)"`; or see it all at work with `terrarium lab`.',
-)
-@click.version_option(__version__, prog_name="terrarium")
-def cli() -> None:
-    """Terrarium: a whole AWS EKS under glass, from Terraform to running pods, on one Linux machine."""
 
 
 def report(failure: Failure) -> None:
@@ -100,18 +58,16 @@ def main() -> None:
 
             print("\n".join(completions(os.environ["COMP_LINE"], os.environ)))
             return
-        # `terrarium tf` keeps Terraform's own rules for flags (-chdir=…), which click must not read.
+        # `terrarium tf` keeps Terraform's own rules for flags (-chdir=…), which click must not read; it starts sooner
+        # without click, too.
         if len(sys.argv) > 1 and sys.argv[1] == "tf":
             from terrarium.cli.tf import main as tf_main
 
             sys.exit(tf_main(sys.argv[2:]))
-        sys.exit(cli.main(prog_name="terrarium", standalone_mode=False) or 0)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except click.ClickException as wrong:
-        wrong.show()
-        sys.exit(wrong.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+        from terrarium.cli.group import run
+
+        sys.exit(run())
+    except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         sys.exit(130)
     except Failure as failure:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from terrarium.base.diagnostics import Diagnostic, error, warning
 from terrarium.cli.tf_flags import parse
 from terrarium.cli.tf_run import outputs_text
-from terrarium.cli.tf_world import World
+from terrarium.cli.tf_world import World, indented
 from terrarium.engine.state_file import BadState
 from terrarium.language.convert import ConversionError, convert
 from terrarium.language.json_values import dumps, to_json
@@ -98,13 +98,6 @@ def output(world: World, args: Sequence[str]) -> int:
         return 0
     world.out(console_text(value))
     return 0
-
-
-def indented(document: object) -> str:
-    """JSON with an indent of two, as Go writes it."""
-    from terrarium.engine.state_file import dumps as bytes_of
-
-    return bytes_of(document, indent=True).decode()
 
 
 def _no_outputs() -> Diagnostic:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
 from terrarium.cli.tf_flags import WrongUse, parse, wants_help
-from terrarium.cli.tf_output import indented
-from terrarium.cli.tf_world import World
-from terrarium.engine.configuration import ModuleNode
+from terrarium.cli.tf_world import World, indented
+
+if TYPE_CHECKING:
+    from terrarium.engine.configuration import ModuleNode
 
 
 def fmt(world: World, args: Sequence[str]) -> int:

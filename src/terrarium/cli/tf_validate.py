@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.cli.tf_flags import parse
-from terrarium.cli.tf_output import indented
-from terrarium.cli.tf_world import World
+from terrarium.cli.tf_world import World, indented
 from terrarium.language.render import Renderer, in_order, paint, wrap
 
 

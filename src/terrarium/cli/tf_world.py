@@ -210,6 +210,13 @@ def too_many_arguments(world: World) -> int:
     return 1
 
 
+def indented(document: object) -> str:
+    """JSON with an indent of two, as Go writes it."""
+    from terrarium.engine.state_file import dumps as bytes_of
+
+    return bytes_of(document, indent=True).decode()
+
+
 def failure_diagnostic(failure: Failure) -> Diagnostic:
     return error(str(failure), failure.hint)
 
