@@ -205,6 +205,16 @@ def serve(
     _run(options)
 
 
+@kube.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def assets(folder: Path) -> None:
+    """Write stand-ins for kube-apiserver and etcd, for test suites that use controller-runtime's envtest."""
+    from terrarium.cli.kube_envtest import write_assets
+
+    write_assets(folder)
+    click.echo(f"export KUBEBUILDER_ASSETS={folder.resolve()}")
+
+
 def _run(options: Options) -> None:
     try:
         import uvloop
