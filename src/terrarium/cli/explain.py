@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from terrarium.cli.control import ask, directory_option, world_directory
+from terrarium.cli.tf_explain import plan
 
 MOST_ROWS = 40
 
@@ -20,6 +21,9 @@ def explain() -> None:
 
     Example: terrarium explain pod web-0 -n shop
     """
+
+
+explain.add_command(plan)
 
 
 @explain.command()
