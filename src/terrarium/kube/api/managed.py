@@ -9,6 +9,7 @@ another manager owns with another value is a conflict unless forced. (`structure
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -158,10 +159,13 @@ def _encode(managed: _Managed) -> list[dict[str, Any]]:
         if manager.subresource:
             entry["subresource"] = manager.subresource
         entries.append(entry)
-    entries.sort(
-        key=lambda e: (e["operation"], e.get("time", ""), e["manager"], e["apiVersion"], e.get("subresource", ""))
-    )
+    entries.sort(key=_order)
     return entries
+
+
+def _order(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    times = entry.get("time", "")
+    return (entry["operation"], times, entry["manager"], entry["apiVersion"], entry.get("subresource", ""))
 
 
 # What a write through one door doesn't touch, and so doesn't own: the status through the main one, the spec through
@@ -495,3 +499,48 @@ def _with_last_applied(obj: Obj, config: Obj) -> Obj:
     held = dict(obj["metadata"])
     held["annotations"] = {**(held.get("annotations") or {}), LAST_APPLIED: compact_json(bare) + "\n"}
     return {**obj, "metadata": held}
+
+
+# -- scale ------------------------------------------------------------------------------------------------------------
+
+SCALE_VERSION = "autoscaling/v1"
+_SCALE_REPLICAS: Path = ("f:spec", "f:replicas")
+
+
+def scale_entries(entries: Any, replicas: Path = _SCALE_REPLICAS) -> list[dict[str, Any]]:
+    """The managedFields of an object's Scale: who owns its replicas (at `replicas` in the object itself)."""
+    held, made = _decode(entries), _Managed()
+    for manager, owned in held.fields.items():
+        if replicas in owned:
+            twin = manager if manager.operation == "Apply" else dataclasses.replace(manager, version=SCALE_VERSION)
+            made.fields[twin] = frozenset({_SCALE_REPLICAS})
+            made.versions[twin] = SCALE_VERSION
+            if manager in held.times:
+                made.times[twin] = held.times[manager]
+    return _encode(made)
+
+
+def scaled_entries(entries: Any, scale: Any, version: str, replicas: Path = _SCALE_REPLICAS) -> list[dict[str, Any]]:
+    """The managedFields of an object (in `version`) after its Scale was written with the entries `scale`. Who owns the
+    replicas through the Scale has an entry of its own for them, which has no time."""
+    held, wanted = _decode(entries), _decode(scale)
+    kept, moved = _Managed(), _Managed()
+    for manager, owned in held.fields.items():
+        left = owned if manager in wanted.fields else owned - {replicas}
+        if left:
+            kept.fields[manager], kept.versions[manager] = left, held.versions.get(manager, manager.version)
+            if manager in held.times:
+                kept.times[manager] = held.times[manager]
+    for manager in wanted.fields:
+        if replicas not in kept.fields.get(manager, EMPTY):
+            twin = manager if manager.operation == "Apply" else dataclasses.replace(manager, version=version)
+            moved.fields[twin], moved.versions[twin] = frozenset({replicas}), version
+    return sorted([*_encode(kept), *_encode(moved)], key=_order)
+
+
+def taken_scale(manager: str) -> list[dict[str, Any]]:
+    """The managedFields of a Scale whose replicas one manager has just changed."""
+    made = _Managed()
+    who = Manager("Update", manager, SCALE_VERSION, "scale")
+    made.fields[who], made.versions[who] = frozenset({_SCALE_REPLICAS}), SCALE_VERSION
+    return _encode(made)

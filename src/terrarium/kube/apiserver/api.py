@@ -48,6 +48,9 @@ class Sub(Protocol):
 
     async def create(self, target: Target, obj: Obj, call: Call) -> tuple[int, Obj]: ...
     async def update(self, target: Target, obj: Obj, call: Call) -> Obj: ...
+    async def apply(self, target: Target, patch: Patch, call: Call) -> Obj | None:
+        """Server-side apply; None where that is the object's own."""
+        ...
 
 
 class Creator(Protocol):
@@ -175,6 +178,9 @@ class Api:
         kind, namespace, name = target.kind, target.namespace, target.name
         sub = self.sub(target)
         if patch.type == "apply":
+            applied = await sub.apply(target, patch, call) if sub is not None else None
+            if applied is not None:
+                return 200, Record.unsaved(applied)
             return await ownership.apply(self, target, patch, call)
         if sub is not None:
             old = await sub.present(target, call)

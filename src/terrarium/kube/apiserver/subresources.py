@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api import jsonpath, selectors
+from terrarium.kube.api import jsonpath, managed, selectors
 from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.hooks import AdmissionRequest
-from terrarium.kube.api.kinds import FieldError, Obj
+from terrarium.kube.api.kinds import FieldError, GroupVersion, Kind, Obj
 from terrarium.kube.apiserver import errors
-from terrarium.kube.apiserver.api import Sub, Target
-from terrarium.kube.apiserver.resources import Call, DeleteOptions, Resources, check_preconditions
+from terrarium.kube.apiserver.api import Patch, Sub, Target
+from terrarium.kube.apiserver.resources import Call, DeleteOptions, Resources, Transform, check_preconditions
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
 from terrarium.kube.client.contract import ApiError
 
@@ -31,6 +31,14 @@ class _Only:
 
     async def update(self, target: Target, obj: Obj, call: Call) -> Obj:
         raise errors.method_not_allowed()
+
+    async def apply(self, target: Target, patch: Patch, call: Call) -> Obj | None:
+        return None
+
+
+_SCALE = Kind(
+    GroupVersion("autoscaling", "v1"), "Scale", "scales", "scale", True, schema="io.k8s.api.autoscaling.v1.Scale"
+)
 
 
 class Scale(_Only):
@@ -93,15 +101,60 @@ class Scale(_Only):
             holder = old
             for step in path[:-1]:
                 holder = holder.setdefault(step, {})
+            same = holder.get(path[-1]) == replicas
             holder[path[-1]] = replicas
+            own = old["metadata"].get("managedFields")
+            if own:
+                entries = managed.scale_entries(own, fields) if same else managed.taken_scale(call.manager)
+                version = str(target.kind.group_version)
+                old["metadata"]["managedFields"] = managed.scaled_entries(own, entries, version, fields)
             return old
 
         path = custom.get("specReplicasPath", ".spec.replicas").strip(".").split(".")
+        fields = tuple(f"f:{step}" for step in path)
+        return await self._write(target, change, call)
 
+    async def _write(self, target: Target, change: Transform, call: Call) -> Obj:
         record = await self._resources.update(
-            target.kind, target.namespace, target.name, change, call, subresource="scale"
+            target.kind, target.namespace, target.name, change, call, subresource="scale", track=False
         )
         return self._scale(target, record.obj(target.kind) if record.entry.revision else record.stored)
+
+    async def apply(self, target: Target, patch: Patch, call: Call) -> Obj | None:
+        """Who applies a Scale owns the object's replicas."""
+        path = self._paths(target).get("specReplicasPath", ".spec.replicas").strip(".").split(".")
+        fields = tuple(f"f:{step}" for step in path)
+
+        def change(old: Obj) -> Obj:
+            held = self._scale(target, old)
+            own = old["metadata"].get("managedFields")
+            held["metadata"]["managedFields"] = managed.scale_entries(own, fields)
+            try:
+                applied = managed.apply(
+                    held,
+                    patch.body,
+                    _SCALE,
+                    call.manager,
+                    self._resources.clock.now(),
+                    force=patch.force,
+                    subresource="scale",
+                    minor=self._resources.minor,
+                )
+            except managed.ApplyConflict as conflict:
+                raise errors.status(409, "Conflict", str(conflict), {"causes": conflict.causes}) from None
+            except managed.ApplyError as wrong:
+                raise errors.status(wrong.code, wrong.reason, wrong.message) from None
+            made = applied.obj
+            holder = old
+            for step in path[:-1]:
+                holder = holder.setdefault(step, {})
+            holder[path[-1]] = (made.get("spec") or {}).get("replicas", 0)
+            entries = made["metadata"].get("managedFields")
+            version = str(target.kind.group_version)
+            old["metadata"]["managedFields"] = managed.scaled_entries(own, entries, version, fields)
+            return old
+
+        return await self._write(target, change, call)
 
 
 def scale_of(obj: Obj) -> Obj:

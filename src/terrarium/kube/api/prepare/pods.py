@@ -190,9 +190,16 @@ def ephemeral(pod: Obj, context: Context) -> None:
         spec["ephemeralContainers"] = fresh
     else:
         spec.pop("ephemeralContainers", None)
-    keep(pod, context.old, "metadata", "status")
-    pod["metadata"] = dict(context.old["metadata"])
+    keep(pod, context.old, "status")
+    pod["metadata"] = _stored_meta(pod, context.old)
     pod["spec"] = spec
+
+
+def _stored_meta(pod: Obj, old: Obj) -> Obj:
+    """The stored metadata, but with who owns which fields now."""
+    made = {key: value for key, value in old["metadata"].items() if key != "managedFields"}
+    entries = (pod.get("metadata") or {}).get("managedFields")
+    return {**made, "managedFields": entries} if entries else made
 
 
 def resize(pod: Obj, context: Context) -> None:
@@ -206,7 +213,7 @@ def resize(pod: Obj, context: Context) -> None:
         if spec.get(name):
             spec[name] = [_resized(c, by_name.get(c.get("name"))) for c in spec[name]]
     pod["spec"] = spec
-    pod["metadata"] = dict(context.old["metadata"])
+    pod["metadata"] = _stored_meta(pod, context.old)
     keep(pod, context.old, "status")
 
 
