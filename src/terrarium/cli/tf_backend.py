@@ -92,6 +92,11 @@ def hash_of(settings: Mapping[str, Any]) -> int:
 def needs_init(world: World, root: ModuleNode) -> Diagnostic | None:
     """The message when the backend must be initialised (again) before anything else."""
     known = recorded(world)
+    backend = root.module.backend
+    if backend is not None and backend.type not in KNOWN:
+        return error(
+            "Invalid backend type", f'There is no backend type named "{backend.type}".', backend.type_range or backend.range
+        )
     settings, diagnostics = configured(root, {})
     reason = ""
     if root.module.backend is not None and diagnostics and has_errors(diagnostics):

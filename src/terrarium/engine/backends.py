@@ -13,6 +13,14 @@ from terrarium.engine.state_file import read
 from terrarium.engine.state_store import LocalStore
 from terrarium.language.values import NULL, Value
 
+# The backends which Terraform knows, with the names of their settings where a rule needs them.
+BACKENDS: Mapping[str, frozenset[str] | None] = {
+    "local": frozenset({"path", "workspace_dir"}),
+    **dict.fromkeys(
+        ("azurerm", "cloud", "consul", "cos", "gcs", "http", "inmem", "kubernetes", "oss", "pg", "remote", "s3")
+    ),
+}
+
 
 def local_settings(data_folder: Path) -> Mapping[str, Any]:
     """The settings of the initialised local backend; empty when none was configured."""

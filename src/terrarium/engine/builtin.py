@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.base.ids import Ids
 from terrarium.engine import builtin_functions
 from terrarium.engine.addresses import BUILTIN
+from terrarium.engine.backends import BACKENDS
 from terrarium.engine.plan_object import equal
 from terrarium.engine.provider import (
     Attribute,
@@ -23,7 +25,7 @@ from terrarium.engine.provider import (
 )
 from terrarium.engine.state import TERRAFORM_VERSION, State
 from terrarium.language.json_values import from_json
-from terrarium.language.types import DYNAMIC, STRING, Type
+from terrarium.language.types import DYNAMIC, STRING, Dynamic, Map, Object, Type
 from terrarium.language.values import NULL, Value, null, object_of, string, unknown
 
 DATA_BLOCK = Block(
@@ -88,8 +90,44 @@ def _unknown_like(input: Value) -> Value:
     return null(input.type) if input.data is NULL else unknown(input.type)
 
 
+def _remote_state_problems(config: Value) -> list[Diagnostic]:
+    """What can be said against the arguments of `terraform_remote_state` before the state is read."""
+    backend, settings, defaults = (config.data[name] for name in ("backend", "config", "defaults"))
+    found: list[Diagnostic] = []
+
+    def refuse(summary: str, detail: str, attribute: str) -> None:
+        found.append(replace(error(summary, detail), attribute=(attribute,)))
+
+    if isinstance(backend.data, str) and settings.is_wholly_known:
+        if backend.data not in BACKENDS:
+            refuse("Invalid backend configuration", f'There is no backend type named "{backend.data}".', "backend")
+        elif problem := _settings_problem(backend.data, settings):
+            detail = f'The given configuration is not valid for backend "{backend.data}": {problem}.'
+            refuse("Invalid backend configuration", detail, "config")
+    elif not _may_be_object(settings):
+        refuse("Invalid backend configuration", "The configuration must be an object value.", "config")
+    if not _may_be_object(defaults):
+        refuse("Invalid default values", "Defaults must be given in an object value.", "defaults")
+    return found
+
+
+def _may_be_object(value: Value) -> bool:
+    return value.data is NULL or isinstance(value.type, Dynamic | Object | Map)
+
+
+def _settings_problem(backend: str, settings: Value) -> str:
+    if not _may_be_object(settings):
+        return "an object is required"
+    known = BACKENDS[backend]
+    if known is None or not isinstance(settings.data, dict):
+        return ""
+    return next((f'unexpected attribute "{name}"' for name in settings.data if name not in known), "")
+
+
 class Builtin:
     """The provider terraform.io/builtin/terraform."""
+
+    quick = True
 
     def __init__(self, ids: Ids, read_state: ReadState) -> None:
         self._ids = ids
@@ -113,7 +151,7 @@ class Builtin:
         ]
 
     def validate_data(self, type: str, config: Value) -> Sequence[Diagnostic]:
-        return ()
+        return _remote_state_problems(config)
 
     def upgrade(self, type: str, version: int, state: Mapping[str, object]) -> ValueResult:
         members = {name: from_json(state.get(name), a.type) for name, a in DATA_BLOCK.attributes.items()}

@@ -209,6 +209,7 @@ class Backend:
     body: nodes.Body
     range: Range
     cloud: bool = False
+    type_range: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)

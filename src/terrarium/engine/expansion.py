@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.base.diagnostics import Diagnostic, Severity, has_errors
+from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.engine import static
 from terrarium.engine.addresses import ModuleInstance
 from terrarium.engine.configuration import ModuleCall, Resource
@@ -53,14 +53,16 @@ def expand(
     return SINGLE, []
 
 
-def _problem(summary: str, detail: str, expression: nodes.Expression, scope: Scope) -> Diagnostic:
-    return Diagnostic(
-        Severity.ERROR,
-        summary,
-        detail,
-        expression.range,
-        values=explain(expression, scope, unknown=True, sensitive=True, ephemeral=True),
+def _problem(summary: str, detail: str, expression: nodes.Expression, scope: Scope, because: str = "") -> Diagnostic:
+    """`because` says which property of the value causes the message: unknown, sensitive, ephemeral or none of them."""
+    values = explain(
+        expression,
+        scope,
+        unknown=because == "unknown",
+        sensitive=because == "sensitive",
+        ephemeral=because == "ephemeral",
     )
+    return Diagnostic(Severity.ERROR, summary, detail, expression.range, values=values)
 
 
 UNKNOWN_KEYS = Keys("unknown", (None,))
@@ -75,15 +77,16 @@ def _count(
     if has_errors(diagnostics):
         return empty, diagnostics
 
-    def refuse(detail: str, summary: str = "Invalid count argument") -> tuple[Keys, Diagnostics]:
-        return empty, [*diagnostics, _problem(summary, detail, expression, scope)]
+    def refuse(detail: str) -> tuple[Keys, Diagnostics]:
+        return empty, [*diagnostics, error("Invalid count argument", detail, expression.range)]
 
     if value.data is NULL:
         return refuse('The given "count" argument value is null. An integer is required.')
     try:
         value = convert(value, NUMBER)
     except ConversionError as problem:
-        return refuse(f"Invalid expression value: {problem}.", "Incorrect value type")
+        wrong = _problem("Incorrect value type", f"Invalid expression value: {problem}.", expression, scope)
+        return empty, [*diagnostics, wrong]
     if EPHEMERAL in value.marks:
         return refuse(
             'The given "count" is derived from an ephemeral value, which means that Terraform cannot persist it between '
@@ -112,13 +115,13 @@ def for_each(
     if has_errors(diagnostics):
         return empty, diagnostics
 
-    def refuse(detail: str, summary: str = "Invalid for_each argument") -> tuple[Keys, Diagnostics]:
-        return empty, [*diagnostics, _problem(summary, detail, expression, scope)]
+    def refuse(detail: str, summary: str = "Invalid for_each argument", because: str = "") -> tuple[Keys, Diagnostics]:
+        return empty, [*diagnostics, _problem(summary, detail, expression, scope, because)]
 
     if SENSITIVE in value.marks:
-        return refuse(_EACH_SENSITIVE)
+        return refuse(_EACH_SENSITIVE, because="sensitive")
     if EPHEMERAL in value.marks:
-        return refuse(_EACH_EPHEMERAL)
+        return refuse(_EACH_EPHEMERAL, because="ephemeral")
     if value.data is NULL:
         return refuse(_UNSUITABLE + 'the given "for_each" argument value is null. A map, or set of strings is allowed.')
     type = value.type
@@ -127,16 +130,15 @@ def for_each(
             _UNSUITABLE + 'the "for_each" argument must be a map, or set of strings, and you have provided a value of '
             f"type {type.friendly()}."
         )
+    too_early = _SET_VALUES if isinstance(type, Set) else _MAP_KEYS
     if not value.is_known:
-        return (
-            (UNKNOWN_KEYS, diagnostics)
-            if allow_unknown
-            else refuse(_SET_VALUES if isinstance(type, Set) else _MAP_KEYS)
-        )
+        return (UNKNOWN_KEYS, diagnostics) if allow_unknown else refuse(too_early, because="unknown")
     if isinstance(type, Set):
         if not value.data:
             return empty, diagnostics
-        if type.element != STRING and type.element != DYNAMIC:
+        if any(not element.is_known for element in value.data):
+            return (UNKNOWN_KEYS, diagnostics) if allow_unknown else refuse(too_early, because="unknown")
+        if type.element != STRING:
             return refuse(
                 _UNSUITABLE + '"for_each" supports maps and sets of strings, but you have provided a set containing '
                 f"type {type.element.friendly()}.",
@@ -144,14 +146,12 @@ def for_each(
             )
         members: dict[str, Value] = {}
         for element in value.data:
-            if not element.is_known:
-                return (UNKNOWN_KEYS, diagnostics) if allow_unknown else refuse(_SET_VALUES)
             if element.data is NULL:
                 return refuse(
                     _UNSUITABLE + '"for_each" sets must not contain null values.', "Invalid for_each set argument"
                 )
             if SENSITIVE in element.marks:
-                return refuse(_EACH_SENSITIVE)
+                return refuse(_EACH_SENSITIVE, because="sensitive")
             members[element.data] = element
         return Keys("each", tuple(sorted(members)), members), diagnostics
     return Keys("each", tuple(value.data), dict(value.data)), diagnostics

@@ -171,7 +171,7 @@ def _aliases(loader: Loader, name: str, expression: nodes.Expression) -> list[Pr
 
 
 def _backend(loader: Loader, block: nodes.Block) -> None:
-    backend = Backend(block.labels[0].text, block.body, block.header_range)
+    backend = Backend(block.labels[0].text, block.body, block.header_range, type_range=block.label_range(0))
     if loader.override:
         loader.module.backend, loader.module.cloud = backend, None
         return

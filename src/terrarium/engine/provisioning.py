@@ -15,7 +15,7 @@ from terrarium.engine.configuration import Provisioner, Resource
 from terrarium.engine.evaluation import Repetition
 from terrarium.engine.provider import Attribute, Block
 from terrarium.engine.walking import located
-from terrarium.language.types import BOOL, STRING, List, Map
+from terrarium.language.types import BOOL, NUMBER, STRING, List, Map
 from terrarium.language.values import EPHEMERAL, SENSITIVE, Value
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ _CONNECTION_TEXT = [
     "type",
     "user",
     "password",
-    "port",
     "timeout",
     "script_path",
     "target_platform",
@@ -64,7 +63,6 @@ _CONNECTION_TEXT = [
     "proxy_user_password",
     "bastion_host",
     "bastion_host_key",
-    "bastion_port",
     "bastion_user",
     "bastion_password",
     "bastion_private_key",
@@ -76,7 +74,7 @@ CONNECTION = Block(
         "host": Attribute(STRING, required=True),
         **{name: Attribute(STRING, optional=True) for name in _CONNECTION_TEXT},
         **{name: Attribute(BOOL, optional=True) for name in ("agent", "https", "insecure", "use_ntlm")},
-        "proxy_port": Attribute(STRING, optional=True),
+        **{name: Attribute(NUMBER, optional=True) for name in ("port", "proxy_port", "bastion_port")},
     }
 )
 
