@@ -36,10 +36,20 @@ def key_of(obj: Obj) -> Key:
 
 
 class Informer:
-    """The objects of `resource` in `namespace` ("" for all) that `labels` and `fields` select."""
+    """The objects of `resource` in `namespace` ("" for all) that `labels` and `fields` select.
+
+    `trim` gives what is to be kept of an object, which must leave its name, uid and resourceVersion.
+    """
 
     def __init__(
-        self, client: Client, resource: Resource, clock: Clock, namespace: str = "", labels: str = "", fields: str = ""
+        self,
+        client: Client,
+        resource: Resource,
+        clock: Clock,
+        namespace: str = "",
+        labels: str = "",
+        fields: str = "",
+        trim: Callable[[Obj], Obj] | None = None,
     ) -> None:
         self.resource = resource
         self._client = client
@@ -47,6 +57,7 @@ class Informer:
         self._namespace = namespace
         self._labels = labels
         self._fields = fields
+        self._trim = trim
         self._objects: dict[str, dict[str, Obj]] = {}
         self._handlers: list[Handler] = []
         self._indexes: dict[str, tuple[Index, dict[str, dict[Key, Obj]]]] = {}
@@ -134,7 +145,7 @@ class Informer:
             )
             for obj in page.items:
                 seen.add(key_of(obj))
-                self._set(key_of(obj), obj)
+                self._set(key_of(obj), obj if self._trim is None else self._trim(obj))
             next_page = page.next
             if not next_page:
                 break
@@ -153,7 +164,8 @@ class Informer:
             if event.type == "ERROR":
                 raise ApiError(event.object)
             if event.type != "BOOKMARK":
-                self._set(key_of(event.object), None if event.type == "DELETED" else event.object, event.object)
+                obj = event.object if self._trim is None else self._trim(event.object)
+                self._set(key_of(obj), None if event.type == "DELETED" else obj, obj)
             self.revision = event.object["metadata"]["resourceVersion"]
 
     def _set(self, key: Key, new: Obj | None, last: Obj | None = None) -> None:

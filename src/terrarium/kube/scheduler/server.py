@@ -37,6 +37,7 @@ from terrarium.kube.scheduler.queue import Queue, Queued
 from terrarium.kube.scheduler.recorder import Recorder
 from terrarium.kube.scheduler.resources import CONTEXT, EVENTFUL, InformerObjects
 from terrarium.kube.scheduler.snapshot import NodeInfo
+from terrarium.kube.scheduler.trim import Trim
 from terrarium.kube.scheduler.views import Node, Pod, read_node, read_pod
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Scheduler:
             if 0 < (share := framework.percentage or written.get("percentageOfNodesToScore") or 0) < 100
         }
         self._tasks = Tasks("scheduler")
-        self._pods = Informer(client, PODS, clock)
+        self._pods = Informer(client, PODS, clock, trim=None if self._extenders else Trim())
         self._nodes = Informer(client, NODES, clock)
         self._context = {plural: Informer(client, resource, clock) for plural, resource in CONTEXT.items()}
         self._objects = InformerObjects(self._context)

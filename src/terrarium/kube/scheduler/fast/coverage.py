@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from terrarium.kube.scheduler.framework import Framework, Point
-from terrarium.kube.scheduler.plugins.volumes import volumes
+from terrarium.kube.scheduler.plugins.volumes import HARMLESS, volumes
 from terrarium.kube.scheduler.views import Pod
 
 
@@ -62,16 +62,12 @@ def covers_profile(framework: Framework) -> str:
     return ""
 
 
-HARMLESS_VOLUMES = frozenset(
-    ("name", "emptyDir", "projected", "configMap", "secret", "downwardAPI", "hostPath", "nfs", "image")
-)
-"""Sources of volumes which no scheduler plugin looks at."""
 MOST_TERMS = 16
 MOST_RESOURCES = 9
 
 
 def _exotic_volumes(pod: Pod) -> bool:
-    return any(not volume.keys() <= HARMLESS_VOLUMES for volume in volumes(pod))
+    return any(not volume.keys() <= HARMLESS for volume in volumes(pod))
 
 
 def _many_terms(pod: Pod) -> bool:

@@ -19,6 +19,12 @@ SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
+HARMLESS = frozenset(
+    ("name", "emptyDir", "projected", "configMap", "secret", "downwardAPI", "hostPath", "nfs", "image")
+)
+"""The keys of volumes which no scheduler plugin looks at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """A volume of a pod that stands for a claim; `ephemeral` ones are made for the pod by a controller."""
