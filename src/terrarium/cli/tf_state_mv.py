@@ -22,7 +22,7 @@ from terrarium.engine.addresses import (
     parse_target,
     quoted,
 )
-from terrarium.engine.state import ResourceState, State
+from terrarium.engine.state import Dependencies, ResourceState, State
 from terrarium.engine.state_store import LocalStore
 
 _FLAGS = {
@@ -191,8 +191,8 @@ def _forget_dependencies(state: State, moved: set[ConfigResource]) -> None:
     """Nothing depends any longer on what is not there under its old name."""
     for _, _, instance in state.instances():
         held = instance.current
-        if held is not None and moved & set(held.dependencies):
-            kept = tuple(d for d in held.dependencies if d not in moved)
+        if held is not None and held.dependencies and moved & set(held.dependencies):
+            kept = Dependencies.of(d for d in held.dependencies if d not in moved)
             instance.current = replace(held, dependencies=kept)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 Key = None | int | str
@@ -321,6 +322,7 @@ def parse_config_resource(text: str) -> ConfigResource:
     return parse_instance(text).config
 
 
+@lru_cache(maxsize=256)
 def parse_provider_config(text: str) -> ProviderConfig:
     """`module.a.provider["registry.terraform.io/hashicorp/aws"].alias`, and the legacy `provider.aws.alias`."""
     match = re.fullmatch(

@@ -8,7 +8,9 @@ destroys after all that depended on the old object has been changed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from typing import NamedTuple
 
 from terrarium.engine.addresses import (
@@ -22,7 +24,7 @@ from terrarium.engine.addresses import (
 from terrarium.engine.config_graph import Node, provider_node, resource_node
 from terrarium.engine.graph import Graph
 from terrarium.engine.plan import Action, Mode, Plan, ResourceChange
-from terrarium.engine.state import State
+from terrarium.engine.state import NO_DEPENDENCIES, Dependencies, State, StateObject
 
 
 class Step(NamedTuple):
@@ -41,30 +43,37 @@ ApplyNode = Node | Step
 REPLACED = "replaced"
 
 
-def resource_masks(graph: Graph[Node]) -> tuple[dict[Node, int], list[ConfigResource]]:
-    """For each node the resources that it depends on, directly or not, as bits; and what each bit means."""
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """For each node the resources that it depends on, directly or not, as bits of a number. Bits are in the order of the
+    addresses in `texts`."""
+
+    masks: Mapping[Node, int]
+    texts: tuple[str, ...]
+
+    def dependencies(self, node: Node) -> Dependencies:
+        """What an object of the resource at a node depends on."""
+        mask = self.masks.get(node, 0)
+        if not mask:
+            return NO_DEPENDENCIES
+        chosen = bin(mask)[:1:-1].encode().translate(_BITS)
+        return Dependencies(tuple(compress(self.texts, chosen)))
+
+
+_BITS = bytes.maketrans(b"01", b"\x00\x01")
+
+
+def resources_behind(graph: Graph[Node]) -> Behind:
+    """What each node of a configuration's graph depends on."""
+    resources = sorted((str(n.resource), n) for n in graph.after if n.kind == "resource" and n.mode != EPHEMERAL)
+    own = {node: 1 << i for i, (_, node) in enumerate(resources)}
     masks: dict[Node, int] = {}
-    bits: list[ConfigResource] = []
-    own: dict[Node, int] = {}
     for node in graph.order():
         mask = 0
         for before in graph.after[node]:
             mask |= masks[before] | own.get(before, 0)
         masks[node] = mask
-        if node.kind == "resource" and node.mode != EPHEMERAL:
-            own[node] = 1 << len(bits)
-            bits.append(node.resource)
-    return masks, bits
-
-
-def named(mask: int, bits: list[ConfigResource]) -> tuple[ConfigResource, ...]:
-    """The resources of a mask."""
-    found: list[ConfigResource] = []
-    while mask:
-        low = mask & -mask
-        found.append(bits[low.bit_length() - 1])
-        mask ^= low
-    return tuple(found)
+    return Behind(masks, tuple(text for text, _ in resources))
 
 
 def build(
@@ -140,35 +149,89 @@ def _order_destroys(
 ) -> None:
     if not destroyers:
         return
-    provider_needs: dict[str, set[ConfigResource]] = {}
-    for change in plan.changes:
-        instance = state.get(change.address)
-        held = (instance.deposed.get(change.deposed) if change.deposed else instance.current) if instance else None
-        depends_on = set(held.dependencies) if held is not None else set()
-        if change.provider not in provider_needs:
-            node = provider_node(parse_provider_config(change.provider))
-            behind = graph.ancestors([node]) if node in graph else set()
-            provider_needs[change.provider] = {n.resource for n in behind if n.kind == "resource" and n.mode == MANAGED}
-        depends_on |= provider_needs[change.provider]
-        depends_on.discard(change.address.config)
+    names = {str(config): config for config in destroyers}
+    needs = _provider_needs(plan, graph, names)
+    needed = [(c, _depends_on(c, state, names) | needs[c.provider]) for c in plan.changes]
+    chains = _Chains(needed, names) if not before_destroy else None
+    for change, depends_on in needed:
+        depends_on.discard(str(change.address.config))
+        if not depends_on:
+            continue
         mine = [
             s
             for s in destroyers.get(change.address.config, ())
             if s.address == change.address and s.deposed in (change.deposed, REPLACED)
         ]
         apply = Step("apply", change.address)
-        for other in depends_on & destroyers.keys():
+        for text in chains.nearest(depends_on) if chains is not None else depends_on:
+            other = names[text]
             for destroy in destroyers[other]:
                 for own in mine:
                     if own.deposed != REPLACED or other in before_destroy:
                         result.add(destroy, [own])
-                if apply in result and change.action is not Action.DELETE:
-                    if other in before_destroy:
-                        result.add(destroy, [apply])
-                    elif change.action in (Action.UPDATE, Action.REPLACE) and not _reaches(result, destroy, apply):
-                        result.add(apply, [destroy])
+        if apply not in result or change.action is Action.DELETE:
+            continue
+        for text in depends_on:
+            other = names[text]
+            for destroy in destroyers[other]:
+                if other in before_destroy:
+                    result.add(destroy, [apply])
+                elif change.action in (Action.UPDATE, Action.REPLACE) and not _reaches(result, destroy, apply):
+                    result.add(apply, [destroy])
     if before_destroy:
         _after_dependents(graph, result, destroyers, before_destroy)
+
+
+def _held(change: ResourceChange, state: State) -> StateObject | None:
+    instance = state.get(change.address)
+    if instance is None:
+        return None
+    return instance.deposed.get(change.deposed) if change.deposed else instance.current
+
+
+def _depends_on(change: ResourceChange, state: State, names: Mapping[str, ConfigResource]) -> set[str]:
+    """Of the resources `names` those which a changed object depends on, as the state remembers it."""
+    held = _held(change, state)
+    return set() if held is None else names.keys() & held.dependencies.texts
+
+
+def _provider_needs(plan: Plan, graph: Graph[Node], names: Mapping[str, ConfigResource]) -> dict[str, set[str]]:
+    """What the configuration of each provider depends on."""
+    needs: dict[str, set[str]] = {}
+    for provider in {c.provider for c in plan.changes}:
+        node = provider_node(parse_provider_config(provider))
+        behind = graph.ancestors([node]) if node in graph else set()
+        found = {str(n.resource) for n in behind if n.kind == "resource" and n.mode == MANAGED}
+        needs[provider] = found & names.keys()
+    return needs
+
+
+class _Chains:
+    """Keeps the number of edges small: what is destroyed before something that is itself destroyed before another needs
+    no edge to that one. Resources are bits, those that depend on less first."""
+
+    def __init__(self, needed: Sequence[tuple[ResourceChange, set[str]]], names: Mapping[str, ConfigResource]) -> None:
+        behind: dict[str, set[str]] = {}
+        for change, depends_on in needed:
+            text = str(change.address.config)
+            if text in names:
+                behind[text] = behind[text] | depends_on if text in behind else depends_on
+        for text in names:
+            behind.setdefault(text, set())
+        self.order = sorted(names, key=lambda text: (len(behind[text]), text))
+        self.bit = {text: 1 << i for i, text in enumerate(self.order)}
+        self.covered = {text: self.mask(found | {text}) for text, found in behind.items()}
+
+    def mask(self, texts: set[str]) -> int:
+        return sum(map(self.bit.__getitem__, texts))
+
+    def nearest(self, texts: set[str]) -> Iterable[str]:
+        """Those which no other one is sure to come before."""
+        rest = self.mask(texts)
+        while rest:
+            text = self.order[rest.bit_length() - 1]
+            yield text
+            rest &= ~self.covered[text]
 
 
 def _reaches(graph: Graph[ApplyNode], start: ApplyNode, wanted: ApplyNode) -> bool:

@@ -23,7 +23,7 @@ from terrarium.engine.addresses import (
     ProviderConfig,
     parse_provider_config,
 )
-from terrarium.engine.apply_graph import REPLACED, ApplyNode, build, named, resource_masks
+from terrarium.engine.apply_graph import REPLACED, ApplyNode, Behind, build, resources_behind
 from terrarium.engine.checks import evaluate_rule, originating
 from terrarium.engine.config_graph import Builder, Node, resource_node
 from terrarium.engine.configuration import Resource
@@ -34,7 +34,7 @@ from terrarium.engine.objchange import proposed_new, with_unknowns, without_unkn
 from terrarium.engine.plan import Action, Mode, Plan, ResourceChange
 from terrarium.engine.plan_object import equal, schema_marks
 from terrarium.engine.planning import cycle_errors, forced_before_destroy
-from terrarium.engine.provider import Provider, Schema
+from terrarium.engine.provider import Provider, Schema, is_quick
 from terrarium.engine.provisioning import run_provisioners
 from terrarium.engine.state import OutputState, ResourceState, State, StateObject, marked, sensitive_paths
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
@@ -67,8 +67,7 @@ class ApplyWalk(Walk):
         self.deposed_changes = {(c.address, c.deposed): c for c in plan.changes if c.deposed}
         self.replaced_keys: dict[Instance, str] = {}
         self.resource_configs: Mapping[ConfigResource, ProviderConfig] = {}
-        self.masks: Mapping[Node, int] = {}
-        self.bits: list[ConfigResource] = []
+        self.behind = Behind({}, ())
         self.keys: dict[Instance, Repetition | None] = {}
         self.before_destroy: set[ConfigResource] = set()
         self.counts = {"add": 0, "change": 0, "remove": 0, "import": 0}
@@ -88,6 +87,19 @@ class ApplyWalk(Walk):
             case _:
                 assert isinstance(node.address, Instance)
                 return self.say(self.destroy(node.address, node.deposed))
+
+    def inline(self, node: ApplyNode) -> bool:
+        """Whether a visit is too short to be worth a thread."""
+        if isinstance(node, Node) or node.kind == "expand":
+            return node.kind != "provider"
+        address = node.address
+        if not isinstance(address, Instance) or address.mode != MANAGED:
+            return False
+        change = self.deposed_changes.get((address, node.deposed)) or self.changes[address]
+        resource = self.root.resource(address.config)
+        if resource is None or resource.provisioners:
+            return False
+        return is_quick(self.providers.get(parse_provider_config(change.provider)))
 
     def visit_resource(self, node: Node) -> Diagnostics:
         """All instances are done; but what providers need while destroying has no steps of its own."""
@@ -322,7 +334,7 @@ class ApplyWalk(Walk):
             schema_version=schema.version,
             private=result.private,
             tainted=(failed and creating) or (held is not None and held.tainted and failed),
-            dependencies=named(self.masks.get(node, 0), self.bits),
+            dependencies=self.behind.dependencies(node),
             create_before_destroy=address.config in self.before_destroy,
         )
         self.put(address, change.provider, new)
@@ -543,7 +555,7 @@ def apply_plan(session: Session, plan: Plan, recorder: Recorder, ids: Ids) -> tu
     builder = Builder(session.root, session.plugins)
     graph = builder.build()
     walk.resource_configs = builder.providers
-    walk.masks, walk.bits = resource_masks(graph)
+    walk.behind = resources_behind(graph)
     walk.before_destroy = forced_before_destroy(session, graph)
     if plan.targets:
         from terrarium.engine.targeting import restrict
@@ -555,9 +567,8 @@ def apply_plan(session: Session, plan: Plan, recorder: Recorder, ids: Ids) -> tu
     cycles = cycle_errors(steps)  # type: ignore[arg-type]
     if cycles:
         return state, walk.counts, cycles
-    quick = ("var", "local", "output", "call", "close", "expand", "resource", "check")
     try:
-        steps.walk(walk.visit_node, session.parallelism, inline=lambda n: n.kind in quick, stopped=session.stopped)
+        steps.walk(walk.visit_node, session.parallelism, inline=walk.inline, stopped=session.stopped)
     finally:
         walk.say(walk.ephemerals.close())
     if plan.mode is Mode.REFRESH_ONLY or plan.mode is Mode.NORMAL:

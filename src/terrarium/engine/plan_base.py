@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from terrarium.base.diagnostics import Severity, error, has_errors
 from terrarium.engine.addresses import (
+    MANAGED,
     AbsResource,
     ConfigResource,
     Instance,
@@ -22,6 +23,7 @@ from terrarium.engine.config_graph import Node
 from terrarium.engine.graph import Graph
 from terrarium.engine.plan import Mode, ResourceChange
 from terrarium.engine.plan_object import equal, schema_marks
+from terrarium.engine.provider import is_quick
 from terrarium.engine.state import State, StateObject, marked
 from terrarium.engine.task import Task
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, object_id
@@ -61,6 +63,13 @@ class PlanBase(Walk):
         self.forced_cbd: set[ConfigResource] = set()
         self.seen: set[AbsResource] = set()
         self.graph: Graph[Node] = Graph()
+
+    def inline(self, node: Node) -> bool:
+        """Whether a visit is too short to be worth a thread."""
+        if node.kind != "resource":
+            return True
+        config = self.resource_configs.get(node.resource)
+        return node.mode == MANAGED and config is not None and is_quick(self.providers.get(config))
 
     def refreshes(self, address: Instance) -> bool:
         """Whether the object is to be read anew: while destroying targets, only those and what they depend on."""

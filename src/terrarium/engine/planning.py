@@ -83,7 +83,7 @@ def _walk(walk: PlanWalk, graph: Graph[Node]) -> None:
             graph, options.targets, session.root, dependents=destroying or options.before_destroy
         )
     try:
-        graph.walk(walk.visit, session.parallelism, inline=lambda n: n.kind != "resource", stopped=session.stopped)
+        graph.walk(walk.visit, session.parallelism, inline=walk.inline, stopped=session.stopped)
     finally:
         walk.say(walk.ephemerals.close())
     if not has_errors(walk.diagnostics):

@@ -256,6 +256,12 @@ class EphemeralProvider(Provider, Protocol):
     def close_ephemeral(self, type: str, private: bytes) -> Sequence[Diagnostic]: ...
 
 
+def is_quick(provider: object) -> bool:
+    """Whether a provider's calls about managed resources only compute, so that they need no thread of their own: it says
+    so by an attribute `quick`."""
+    return bool(getattr(provider, "quick", False))
+
+
 class ProviderFactory(Protocol):
     """Makes instances of one provider; one for each provider configuration."""
 

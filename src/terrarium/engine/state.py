@@ -6,16 +6,63 @@ is made when somebody asks. Instances are held by address in insertion order; fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, overload
 
-from terrarium.engine.addresses import AbsResource, ConfigResource, Instance, Key, sorted_instances
+from terrarium.engine.addresses import (
+    AbsResource,
+    ConfigResource,
+    Instance,
+    Key,
+    parse_config_resource,
+    sorted_instances,
+)
 from terrarium.language.types import Type
 from terrarium.language.values import SENSITIVE, Path, Value, walk_paths
 
 TERRAFORM_VERSION = "1.11.4"
 """The version whose behaviour and file formats the engine has."""
+
+
+class Dependencies(Sequence[ConfigResource]):
+    """The resources that an object depends on, in the order of their addresses. States hold these lists in full, and long
+    chains make them long: the addresses stay text until somebody asks for more."""
+
+    __slots__ = ("_resources", "texts")
+
+    def __init__(self, texts: tuple[str, ...], resources: tuple[ConfigResource, ...] | None = None) -> None:
+        self.texts = texts
+        self._resources = resources
+
+    @classmethod
+    def of(cls, resources: Iterable[ConfigResource]) -> Dependencies:
+        rows = sorted((str(r), r) for r in resources)
+        return cls(tuple(t for t, _ in rows), tuple(r for _, r in rows))
+
+    @property
+    def resources(self) -> tuple[ConfigResource, ...]:
+        if self._resources is None:
+            self._resources = tuple(map(parse_config_resource, self.texts))
+        return self._resources
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[ConfigResource]:
+        return iter(self.resources)
+
+    @overload
+    def __getitem__(self, index: int) -> ConfigResource: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ConfigResource, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> ConfigResource | tuple[ConfigResource, ...]:
+        return self.resources[index]
+
+
+NO_DEPENDENCIES = Dependencies((), ())
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +74,7 @@ class StateObject:
     sensitive: tuple[Path, ...] = ()
     private: bytes = b""
     tainted: bool = False
-    dependencies: tuple[ConfigResource, ...] = ()
+    dependencies: Dependencies = NO_DEPENDENCIES
     create_before_destroy: bool = False
     raw_sensitive: tuple[Any, ...] | None = None
     """The sensitive paths as the file that was read has them."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,12 +18,13 @@ from terrarium.engine.addresses import (
     default_source,
     key_order,
     module_text,
-    parse_config_resource,
     parse_module,
 )
 from terrarium.engine.state import (
+    NO_DEPENDENCIES,
     TERRAFORM_VERSION,
     CheckResult,
+    Dependencies,
     InstanceState,
     OutputState,
     ResourceState,
@@ -114,9 +116,16 @@ def _object(entry: Mapping[str, Any]) -> StateObject:
         raw_sensitive=tuple(entry.get("sensitive_attributes") or ()),
         private=base64.b64decode(entry.get("private") or ""),
         tainted=entry.get("status") == "tainted",
-        dependencies=tuple(parse_config_resource(d) for d in entry.get("dependencies") or ()),
+        dependencies=_dependencies(entry.get("dependencies")),
         create_before_destroy=bool(entry.get("create_before_destroy")),
     )
+
+
+def _dependencies(texts: list[str] | None) -> Dependencies:
+    if not texts:
+        return NO_DEPENDENCIES
+    # The same few addresses stand in many lists.
+    return Dependencies(tuple(map(sys.intern, texts if texts == sorted(texts) else sorted(texts))))
 
 
 def _path(steps: list[Mapping[str, Any]]) -> Path:
@@ -234,7 +243,7 @@ def _entry(key: object, deposed: str, held: StateObject) -> dict[str, Any]:
     if held.private:
         entry["private"] = base64.b64encode(held.private).decode()
     if held.dependencies:
-        entry["dependencies"] = sorted(map(str, held.dependencies))
+        entry["dependencies"] = held.dependencies.texts
     if held.create_before_destroy:
         entry["create_before_destroy"] = True
     return entry
@@ -296,7 +305,7 @@ def _read_3(document: Mapping[str, Any]) -> State:
             resource = state.resources.setdefault(address, ResourceState(_old_provider(provider)))
             number = int(index[0]) if index else None
             instance = resource.instances.setdefault(number, InstanceState())
-            dependencies = tuple(_old_dependency(path, d) for d in item.get("depends_on") or ())
+            dependencies = Dependencies.of(_old_dependency(path, d) for d in item.get("depends_on") or ())
             if item.get("primary"):
                 instance.current = _old_object(item["primary"], dependencies)
             for count, old in enumerate(item.get("deposed") or ()):
@@ -326,7 +335,7 @@ def _old_dependency(path: tuple[tuple[str, Any], ...], text: str) -> Any:
     return ConfigResource(path_of(path), mode, parts[0], parts[1] if len(parts) > 1 else "")
 
 
-def _old_object(primary: Mapping[str, Any], dependencies: tuple[Any, ...]) -> StateObject:
+def _old_object(primary: Mapping[str, Any], dependencies: Dependencies) -> StateObject:
     meta = primary.get("meta") or {}
     private = dict(meta)
     return StateObject(

@@ -71,7 +71,7 @@ def _object(address: Instance, provider: str, held: StateObject, deposed: str, p
     else:
         row |= {"values": dict(held.json()), "sensitive_values": {}}
     if held.dependencies:
-        row["depends_on"] = sorted(map(str, held.dependencies))
+        row["depends_on"] = list(held.dependencies.texts)
     if held.tainted:
         row["tainted"] = True
     if deposed:

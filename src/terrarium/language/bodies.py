@@ -69,7 +69,7 @@ def content(body: Body, schema: BodySchema, partial: bool = False) -> tuple[Cont
 
     Labels which are too few or too many are reported, and the block is left out.
     """
-    if isinstance(body, SchemaBody):
+    if hasattr(body, "content") and isinstance(body, SchemaBody):
         return body.content(schema, partial)
     diagnostics: list[Diagnostic] = []
     attributes: dict[str, Attribute] = {}
