@@ -43,6 +43,7 @@ PLAN = {
     "detailed-exitcode": "bool",
     "out": "text",
     "generate-config-out": "text",
+    "watch": "bool",
 }
 APPLY = {**COMMON, "destroy": "bool", "refresh-only": "bool", "replace": "many", "auto-approve": "bool"}
 

@@ -43,6 +43,10 @@ def plan(world: World, args: Sequence[str]) -> int:
     extra = "To specify a working directory for the plan, use the global -chdir flag."
     flags, mode = options(args, PLAN, 0, extra)
     begin(world, flags)
+    if flags.flag("watch"):
+        from terrarium.cli.tf_watch import watch
+
+        return watch(world, flags, mode)
     if flags.flag("json"):
         from terrarium.cli.tf_json_ui import plan_json
 
