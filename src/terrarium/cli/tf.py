@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from terrarium.base.diagnostics import Diagnostic
+    from terrarium.cli.tf_options import BadOptions
     from terrarium.cli.tf_world import World
 
 VERSION = "1.11.4"
@@ -152,7 +153,6 @@ def main(args: list[str]) -> int:
         )
         return 1
     from terrarium.cli.tf_flags import FlagError, HelpWanted, WrongUse
-    from terrarium.cli.tf_options import BadOptions
     from terrarium.cli.tf_world import World, failure_diagnostic
 
     try:
@@ -181,7 +181,7 @@ def main(args: list[str]) -> int:
         print(problem, file=sys.stderr)
         print(help_text(command_path(name, rest)), file=sys.stderr if problem.quiet else sys.stdout)
         return 1
-    except BadOptions as problem:
+    except _bad_options() as problem:
         return bad_options(world, name, problem.diagnostics, problem.as_json)
     except FlagError as problem:
         return flag_problem(world, name, rest, str(problem))
@@ -204,6 +204,13 @@ def main(args: list[str]) -> int:
     finally:
         if "plugins" in world.__dict__:
             world.plugins.close()
+
+
+def _bad_options() -> type[BadOptions]:
+    """The exception of wrong options. Its module is heavy, and this is asked for only when something was raised."""
+    from terrarium.cli.tf_options import BadOptions
+
+    return BadOptions
 
 
 @contextmanager

@@ -50,22 +50,23 @@ def _loaded(world: World) -> tuple[ModuleNode | None, list[Diagnostic]]:
 def console(world: World, args: Sequence[str]) -> int:
     """An expression at a time, against the state's values."""
     from terrarium.cli.tf_console import console as run
-    from terrarium.cli.tf_run import functions_session, gathered_variables
-    from terrarium.cli.tf_view import Lines
     from terrarium.engine import variables
     from terrarium.engine.console_scope import console_scope
+    from terrarium.engine.walking import Session
 
     flags = parse(args, {"state": "text", "var": "many", "var-file": "many", "plan": "bool", "no-color": "bool"})
     root, diagnostics = _loaded(world)
     if root is None:
         return world.fail(diagnostics)
-    gathered = gathered_variables(world, root, flags)
+    given = [(name, value) for name, value in flags.many if name in ("var", "var-file")]
+    gathered = variables.gather(Path(), world.environment, given, root.module.variables)
+    world.sources.update(gathered.sources)
     values, more = variables.settle(root.module, gathered, need_all=False)
     if has_errors(more):
         return world.fail(more)
     state = world.store(flags.text("state")).load()
-    session = functions_session(world, root, values, flags, Lines(lambda text: None, False), False, lambda: False)
-    session.functions = world.functions(False, console=True)
+    functions = world.functions(False, console=True)
+    session = Session(root, world.plugins, values, world.workspace, world.original_folder, functions=functions)
     make, problems = console_scope(session, state)
     if make is None:
         return world.fail(problems)

@@ -40,7 +40,6 @@ def validate(world: World, args: Sequence[str]) -> int:
 
 def found(world: World) -> list[Diagnostic]:
     """Everything that is wrong with the configuration of the working folder."""
-    from terrarium.cli.tf_run import unique
     from terrarium.engine.validation import validate as check
     from terrarium.engine.walking import Session
 
@@ -48,7 +47,12 @@ def found(world: World) -> list[Diagnostic]:
     if has_errors(diagnostics):
         return diagnostics
     session = Session(root, world.plugins, {}, world.workspace, world.original_folder, functions=world.functions(True))
-    return unique([*diagnostics, *check(session)])
+    diagnostics += check(session)
+    if len(diagnostics) < 2:
+        return diagnostics
+    from terrarium.cli.tf_prepare import unique
+
+    return unique(diagnostics)
 
 
 def as_json(world: World, diagnostics: Sequence[Diagnostic]) -> int:

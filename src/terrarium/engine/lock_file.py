@@ -21,13 +21,13 @@ class Lock:
 
 def read_locks(path: Path) -> dict[str, Lock]:
     """The locks by provider; none when there is no file."""
-    from terrarium.engine.static import constant_string, items
-    from terrarium.language import parser
-
     try:
         text = path.read_text()
     except OSError:
         return {}
+    from terrarium.engine.static import constant_string, items
+    from terrarium.language import parser
+
     file, _ = parser.parse(text, path.name)
     found: dict[str, Lock] = {}
     for block in file.body.blocks:
