@@ -5,6 +5,7 @@ This module is imported when the first cluster starts: a world without one need 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from pathlib import Path
 from terrarium.base.clock import Clock
 from terrarium.base.files import write_atomic
 from terrarium.base.ids import Ids
+from terrarium.base.tasks import Tasks
 from terrarium.cloud.hooks import CloudView
 from terrarium.eks.access import AccessPolicies
 from terrarium.eks.addons_in_cluster import AddonInstaller
@@ -52,6 +54,7 @@ class Cluster:
         self.record = record
         self.folder = folder
         self._stack = AsyncExitStack()
+        self._tasks = Tasks(f"cluster {record.id}")
         version = kubelet_version(record.version)
         config = ServerConfig(
             folder,
@@ -103,6 +106,9 @@ class Cluster:
         self._stack.push_async_callback(self.scheduler.close)
         await self.fargate.start(self.server.client())
         self._stack.push_async_callback(self.fargate.close)
+        self._stack.push_async_callback(self._tasks.close)
+        # The first pod wants a token soon; nobody has to wait for the key until then.
+        self._tasks.start("warm tokens", asyncio.to_thread(self.server.tokens.warm))
 
     async def nodegroups_changed(self, groups: Sequence[Nodegroup]) -> Mapping[str, Sequence[Issue]]:
         return await self.workers.apply(groups, {v: kubelet_version(v) for v in VERSIONS})

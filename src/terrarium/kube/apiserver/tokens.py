@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from terrarium.base.clock import rfc3339
+from terrarium.base.diagnostics import Failure
 from terrarium.kube.api.hooks import Unauthenticated, User
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import errors
@@ -37,26 +38,31 @@ class ServiceAccountTokens:
         self.audiences = tuple(audiences) or (issuer,)
         self._resources = resources
 
-    # Making an RSA key, or reading it (its primes are checked), takes as long as the rest of a start, and so does
-    # loading what reads it: only who needs it pays.
+    # Making an RSA key takes as long as the rest of a start, and so does loading what reads it: only who needs it pays,
+    # or who has time to spare (`warm`).
 
-    @cached_property
-    def _pem(self) -> bytes:
-        return self._make()
+    def warm(self) -> None:
+        """Makes everything that the first token needs. May be called in a thread."""
+        self.sign({})
 
     @cached_property
     def _key(self) -> RSAKey:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from joserfc.jwk import RSAKey
 
-        return RSAKey.import_key(self._pem)
+        # It is our own key: checking its primes again, at every start, would take longer than everything else here.
+        private = serialization.load_pem_private_key(self._make(), None, unsafe_skip_rsa_key_validation=True)
+        if not isinstance(private, RSAPrivateKey):
+            raise Failure("the key which signs service account tokens is no RSA key")
+        return RSAKey(private, private)
 
     @cached_property
     def key_id(self) -> str:
         """As client-go names keys: the SHA-256 of the public key in DER."""
         from cryptography.hazmat.primitives import serialization
 
-        private = serialization.load_pem_private_key(self._pem, None)
-        der = private.public_key().public_bytes(
+        der = self._key.public_key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         return _plain(hashlib.sha256(der).digest())
