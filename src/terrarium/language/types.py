@@ -1,6 +1,6 @@
 """The types of values, as in go-cty (docs/concepts.md): primitives, collections, structural types and `any`.
 
-Types are immutable and compare by structure. `friendly` gives the words Terraform's messages use.
+Types are never changed and compare by structure. `friendly` gives the words Terraform's messages use.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Type:
         return self.friendly()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Primitive(Type):
     name: str
 
@@ -51,7 +51,7 @@ class Primitive(Type):
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Dynamic(Type):
     """The type of what is not known yet (`any`)."""
 
@@ -80,7 +80,7 @@ def _inside(element: Type) -> str:
     return "any single type" if isinstance(element, Dynamic) else element.friendly_constraint()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class List(Type):
     element: Type
 
@@ -94,7 +94,7 @@ class List(Type):
         return f"list of {_inside(self.element)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Set(Type):
     element: Type
 
@@ -108,7 +108,7 @@ class Set(Type):
         return f"set of {_inside(self.element)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Map(Type):
     element: Type
 
@@ -122,7 +122,7 @@ class Map(Type):
         return f"map of {_inside(self.element)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Tuple(Type):
     elements: tuple[Type, ...] = ()
 
@@ -133,7 +133,7 @@ class Tuple(Type):
         return "tuple"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Object(Type):
     """`attributes` in any order: two objects are equal when the sets of pairs are. `optional` names those which may be
     left out of a value that is converted to this type (a type constraint only; values' own types have none)."""
