@@ -215,7 +215,19 @@ def assets(folder: Path) -> None:
     click.echo(f"export KUBEBUILDER_ASSETS={folder.resolve()}")
 
 
+def _many_connections() -> None:
+    """As many open files as the machine lets this process have: each client holds one."""
+    try:
+        import resource
+    except ImportError:
+        return  # No such limit on this system.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _run(options: Options) -> None:
+    _many_connections()
     try:
         import uvloop
 

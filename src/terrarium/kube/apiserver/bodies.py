@@ -13,6 +13,8 @@ from terrarium.kube.apiserver.negotiate import JSON, PROTOBUF, YAML, Form, media
 from terrarium.kube.client.contract import ApiError
 
 LARGEST = 3 * 1024 * 1024
+DEEPEST = 200
+"""Levels of lists and objects in a body."""
 
 
 def unsupported() -> ApiError:
@@ -51,18 +53,57 @@ def decode(body: bytes, content_type: str, expected: str) -> tuple[Any, list[str
 
 
 def decode_json(body: bytes, expected: str) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        # Numbers beyond 64 bits and lone surrogates, which Go reads too.
-        return json.loads(body)
-    except ValueError:
-        raise errors.bad_request(
-            f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
-            f"json parse error: {json_fault(body)} ({body[:1024].hex()[:20]} ...)"
-        ) from None
+    fault = "exceeded max depth"
+    if not too_deep(body):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass
+        try:
+            # Numbers beyond 64 bits, which Go reads too, and bytes that are no text, which it replaces.
+            return _clean(json.loads(body.decode("utf-8", "replace")))
+        except ValueError:
+            fault = json_fault(body)
+    raise errors.bad_request(
+        f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
+        f"json parse error: {fault} ({body[:1024].hex()[:20]} ...)"
+    )
+
+
+def too_deep(body: bytes) -> bool:
+    """Whether lists and objects of a JSON text are nested deeper than can be stored."""
+    if body.count(b"{") + body.count(b"[") <= DEEPEST:
+        return False
+    depth = deepest = 0
+    quoted = escaped = False
+    for char in body:
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = char == 0x5C
+            quoted = char != 0x22
+        elif char == 0x22:
+            quoted = True
+        elif char in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in b"}]":
+            depth -= 1
+        if deepest > DEEPEST:
+            return True
+    return False
+
+
+def _clean(value: Any) -> Any:
+    """Halves of surrogate pairs replaced, as Go does when it reads them."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case dict():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+        case list():
+            return [_clean(item) for item in value]
+    return value
 
 
 def begin(body: bytes, most: int = 30) -> str:
@@ -84,6 +125,8 @@ def json_fault(body: bytes) -> str:
         if error.pos >= len(text):
             return "unexpected end of JSON input"
         return f"invalid character {text[error.pos]!r} looking for beginning of value"
+    except RecursionError:
+        return "exceeded max depth"
     return "invalid JSON"
 
 
@@ -101,7 +144,7 @@ def duplicates(body: bytes) -> list[str]:
 
     try:
         json.loads(body, object_pairs_hook=pairs)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     if not found:
         return []

@@ -245,6 +245,8 @@ class Handlers:
             raise self._bad_patch_type(media, target)
         call = options.of_write(request, "PatchOptions")
         body = await request.body()
+        if bodies.too_deep(body):
+            raise errors.bad_request("error decoding patch: exceeded max depth")
         if kind == "apply":
             from terrarium.kube.api import yaml_bodies
 

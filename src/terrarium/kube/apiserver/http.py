@@ -28,6 +28,8 @@ from terrarium.kube.storage.contract import Unavailable
 log = logging.getLogger(__name__)
 
 _GZIP_FROM = 128 * 1024
+_STUCK_SECONDS = 60.0
+"""For how long a client may read nothing of a stream that has something for it."""
 Streams = Callable[[Request, Target, Receive, Send], Awaitable[None]]
 
 
@@ -266,7 +268,14 @@ async def _send_stream(request: Request, stream: AsyncIterator[bytes], send: Sen
         # An empty first part puts the headers on the wire: a watch may be silent for long.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
         async for part in stream:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
+            try:
+                async with asyncio.timeout(_STUCK_SECONDS):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            except TimeoutError:
+                # A reader that does not read: what waits for it is let go with its connection.
+                if (abort := request.scope.get("extensions", {}).get("terrarium.abort")) is not None:
+                    abort()
+                return
         await send({"type": "http.response.body", "body": b""})
 
     pumping = asyncio.ensure_future(pump())

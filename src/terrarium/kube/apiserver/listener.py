@@ -38,6 +38,7 @@ class _Peer:
     def __init__(self, app: Any, transport: asyncio.BaseTransport, take: Any = None) -> None:
         self._app = app
         self._take = take
+        self._abort = getattr(transport, "abort", transport.close)
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert() if tls is not None else None
         self._user = peer_user(certificate["subject"]) if certificate else None
@@ -47,6 +48,7 @@ class _Peer:
             **scope.get("extensions", {}),
             "terrarium.peer": self._user,
             "terrarium.hijack": self._take,
+            "terrarium.abort": self._abort,
         }
         await self._app(scope, receive, send)
 
@@ -85,10 +87,38 @@ class Taken(asyncio.Protocol):
         self._transport.close()
 
 
+_HEAD_SECONDS = 32.0
+"""For how long a client may take to say what it wants, as kube-apiserver has it."""
+
+
 class _Http(HttpToolsProtocol):
+    _patience: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app = _Peer(self.app, transport, self._take)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_here()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._wait_for_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_is_here()
+        super().on_headers_complete()
+
+    def _wait_for_head(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
+
+    def _head_is_here(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def data_received(self, data: bytes) -> None:
         method = data.partition(b" ")[0]
