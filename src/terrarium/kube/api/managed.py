@@ -361,10 +361,11 @@ def apply(
     """
     shape = shape or of_struct(kind.schema, minor)
     _check_type(config, kind)
-    if (config.get("metadata") or {}).get("managedFields") is not None:
+    meta = config.get("metadata")
+    meta = meta if isinstance(meta, dict) else {}
+    if meta.get("managedFields") is not None:
         raise ApplyError("metadata.managedFields must be nil", 400, "BadRequest")
     version = str(kind.group_version)
-    meta = config.get("metadata") or {}
     try:
         fieldsets.check(config, shape)
         wanted = fieldsets.of(config, shape)

@@ -81,7 +81,8 @@ def encode_part(value: Any, name: str, minor: int = 33) -> Any:
         raise DecodeError(wrong.text()) from None
 
 
-def _json_type(value: Any) -> str:
+def json_type(value: Any) -> str:
+    """What JSON calls the type of a value."""
     match value:
         case bool():
             return "bool"
@@ -99,13 +100,13 @@ def _json_type(value: Any) -> str:
 def _string(value: Any, unknown: list[str]) -> Any:
     if isinstance(value, str):
         return value
-    raise _Mismatch(_json_type(value), "string")
+    raise _Mismatch(json_type(value), "string")
 
 
 def _bool(value: Any, unknown: list[str]) -> Any:
     if value is True or value is False:
         return value
-    raise _Mismatch(_json_type(value), "bool")
+    raise _Mismatch(json_type(value), "bool")
 
 
 def _integer(name: str, low: int, high: int) -> Converter:
@@ -116,7 +117,7 @@ def _integer(name: str, low: int, high: int) -> Converter:
             raise _Mismatch(f"number {value}", name)
         if isinstance(value, float):
             raise _Mismatch(f"number {value!r}", name)
-        raise _Mismatch(_json_type(value), name)
+        raise _Mismatch(json_type(value), name)
 
     return convert
 
@@ -124,12 +125,12 @@ def _integer(name: str, low: int, high: int) -> Converter:
 def _float(value: Any, unknown: list[str]) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    raise _Mismatch(_json_type(value), "float64")
+    raise _Mismatch(json_type(value), "float64")
 
 
 def _bytes(value: Any, unknown: list[str]) -> Any:
     if not isinstance(value, str):
-        raise _Mismatch(_json_type(value), "[]uint8")
+        raise _Mismatch(json_type(value), "[]uint8")
     text = value.replace("\n", "").replace("\r", "")
     try:
         base64.b64decode(text, validate=True)
@@ -181,7 +182,7 @@ def _intstr(value: Any, unknown: list[str]) -> Any:
         return value
     if type(value) is int and -(2**31) <= value < 2**31:
         return value
-    found = _json_type(value)
+    found = json_type(value)
     text = f"number {value}" if found == "number" else found
     raise DecodeError(f"json: cannot unmarshal {text} into Go value of type int32")
 
@@ -189,7 +190,7 @@ def _intstr(value: Any, unknown: list[str]) -> Any:
 def _timed(parse: Callable[[str], str]) -> Converter:
     def convert(value: Any, unknown: list[str]) -> Any:
         if not isinstance(value, str):
-            raise DecodeError(f"json: cannot unmarshal {_json_type(value)} into Go value of type string")
+            raise DecodeError(f"json: cannot unmarshal {json_type(value)} into Go value of type string")
         try:
             return parse(value)
         except TimeError as wrong:
@@ -292,7 +293,7 @@ class _Converters:
 
         def run(value: Any, unknown: list[str]) -> Any:
             if not isinstance(value, list):
-                raise _Mismatch(_json_type(value), go)
+                raise _Mismatch(json_type(value), go)
             if plain is not None and all(item.__class__ is plain for item in value):
                 return value.copy()
             made = []
@@ -315,7 +316,7 @@ class _Converters:
 
         def run(value: Any, unknown: list[str]) -> Any:
             if not isinstance(value, dict):
-                raise _Mismatch(_json_type(value), go)
+                raise _Mismatch(json_type(value), go)
             if plain is not None and all(item.__class__ is plain for item in value.values()):
                 return value.copy()
             made = {}
@@ -351,7 +352,7 @@ class _Converters:
 
         def run(value: Any, unknown: list[str]) -> Any:
             if not isinstance(value, dict):
-                raise _Mismatch(_json_type(value), go)
+                raise _Mismatch(json_type(value), go)
             made: dict[str, Any] = {}
             before = len(unknown)
             for key, item in value.items():

@@ -35,6 +35,9 @@ def read(value: Any, structure: Schema, minor: int, path: str = "", *, root: boo
 
 def _own(value: dict[str, Any], minor: int, path: str, *, root: bool) -> list[str]:
     meta = value.get("metadata")
+    if root and meta is not None and not isinstance(meta, dict):
+        kind = typed.json_type(meta)
+        raise typed.DecodeError(f"json: cannot unmarshal {kind} into Go struct field .metadata of type v1.ObjectMeta")
     if not isinstance(meta, dict):
         return []
     try:

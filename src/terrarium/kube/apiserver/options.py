@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from terrarium.kube.api import typed
 from terrarium.kube.api.gotext import quote
 from terrarium.kube.api.kinds import FieldError, Obj
 from terrarium.kube.apiserver import bodies, errors, lists, negotiate
@@ -13,6 +14,7 @@ from terrarium.kube.apiserver.resources import Call, DeleteOptions
 from terrarium.kube.client.contract import ApiError
 
 _MANAGER_LIMIT = 128
+_DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 
 
 def of_write(request: Request, options: str) -> Call:
@@ -128,6 +130,10 @@ async def of_delete(request: Request) -> tuple[DeleteOptions, bool]:
             found["orphanDependents"] = flag(query, "orphanDependents")
         if "dryRun" in query:
             found["dryRun"] = query["dryRun"]
+    try:
+        found = typed.decode(found, _DELETE_OPTIONS).obj
+    except typed.DecodeError as wrong:
+        raise errors.bare_500(str(wrong)) from None
     _check_delete(found)
     conditions = found.get("preconditions") or {}
     return (

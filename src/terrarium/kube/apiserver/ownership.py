@@ -79,7 +79,7 @@ async def apply(api: Api, target: Target, patch: Patch, call: Call) -> tuple[int
     if found is None:
         if target.subresource:
             raise errors.not_found(kind, target.name)
-        if isinstance(body, dict) and (body.get("metadata") or {}).get("uid"):
+        if isinstance(body, dict) and isinstance(body.get("metadata"), dict) and body["metadata"].get("uid"):
             raise errors.conflict(kind, target.name, errors.uid_precondition(body["metadata"]["uid"], ""))
         await api.allow(call.user, "create", target)
         made = api.read(target, named(fresh(merged(None).obj)), call)

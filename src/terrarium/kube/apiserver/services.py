@@ -105,7 +105,7 @@ class Allocator:
 
 
 def _key(service: Obj) -> str:
-    return f"{service['metadata'].get('namespace', '')}/{service['metadata']['name']}"
+    return f"{service['metadata'].get('namespace', '')}/{service['metadata'].get('name', '')}"
 
 
 def addresses(service: Obj) -> list[str]:
@@ -209,7 +209,7 @@ class Services(Behaviour):
 
     def _refuse(self, obj: Obj, path: str, value: str, why: str) -> None:
         error = FieldError("FieldValueInvalid", path, f"Invalid value: {value}: {why}")
-        raise errors.invalid(self._kind, obj["metadata"]["name"], [error])
+        raise errors.invalid(self._kind, obj["metadata"].get("name", ""), [error])
 
     async def checked(self, obj: Obj, old: Obj | None, call: Call) -> None:
         self._allocator.take(obj)
