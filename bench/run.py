@@ -11,6 +11,7 @@ from pathlib import Path
 
 BENCHES = {
     "scheduler": "decisions per second on 5,000 nodes, bound pods per second, memory",
+    "terraform": "plan, apply and destroy beside the real terraform: CPU, memory; killed applies",
     "up": "terrarium up, CreateCluster and the first pod, with memory",
 }
 
