@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 import pytest
 
 from terrarium.console.app import create
+from terrarium.console.scheduler import SchedulerSource
 from terrarium.console.views import ClusterView, NodeView, PodView, WorldView
 
 REFUSAL = "Pod not supported on Fargate: fields not supported: HostNetwork"
@@ -35,7 +36,14 @@ class Answer:
     body: bytes = b""
 
 
-def get(path: str, *, world: WorldView = WORLD, host: str = "127.0.0.1:8080", accept: str = "text/html") -> Answer:
+def get(
+    path: str,
+    *,
+    world: WorldView = WORLD,
+    host: str = "127.0.0.1:8080",
+    accept: str = "text/html",
+    scheduling: SchedulerSource | None = None,
+) -> Answer:
     """One GET, as a server hands it to the application."""
     answer = Answer()
     parts = iter([{"type": "http.request", "body": b"", "more_body": False}])
@@ -66,7 +74,7 @@ def get(path: str, *, world: WorldView = WORLD, host: str = "127.0.0.1:8080", ac
         "client": ("127.0.0.1", 50000),
         "server": ("127.0.0.1", 8080),
     }
-    asyncio.run(create(Shown(world))(scope, receive, send))
+    asyncio.run(create(Shown(world), scheduling)(scope, receive, send))
     return answer
 
 

@@ -21,6 +21,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from terrarium.console.scheduler import SchedulerSource
+from terrarium.console.scheduler import routes as scheduler_routes
 from terrarium.console.views import Source
 
 
@@ -28,8 +30,8 @@ def _wants_json(request: Request) -> bool:
     return request.url.path.endswith(".json") or request.headers.get("accept", "").startswith("application/json")
 
 
-def create(source: Source) -> Starlette:
-    """The console over a source of views."""
+def create(source: Source, scheduling: SchedulerSource | None = None) -> Starlette:
+    """The console over a source of views; with pages about scheduling where there is one for those too."""
     pages = Environment(
         loader=PackageLoader("terrarium.console", "templates"),
         autoescape=select_autoescape(),
@@ -69,6 +71,7 @@ def create(source: Source) -> Starlette:
             Route("/", root),
             Route("/eks/clusters", page("clusters.html", clusters)),
             Route("/eks/clusters.json", page("clusters.html", clusters)),
+            *(scheduler_routes(scheduling, page) if scheduling is not None else ()),
             Route("/eks/clusters/{name}", page("cluster.html", cluster)),
             Mount("/static", StaticFiles(directory=Path(__file__).parent / "static")),
         ],

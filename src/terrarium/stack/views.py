@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from terrarium.base.clock import Clock, rfc3339
 from terrarium.cloud.server import AwsEndpoint
@@ -11,6 +12,9 @@ from terrarium.eks.service import EksService
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.client.contract import NODES, PODS, ApiError
 from terrarium.stack.clusters import Clusters
+
+if TYPE_CHECKING:
+    from terrarium.kube.scheduler.server import Scheduler
 
 
 def console(clock: Clock, aws: AwsEndpoint, eks: EksService, clusters: Clusters) -> Any:
@@ -22,14 +26,15 @@ def console(clock: Clock, aws: AwsEndpoint, eks: EksService, clusters: Clusters)
         if app is None:
             from terrarium.console.app import create
 
-            app = create(ConsoleSource(clock, aws, eks, clusters))
+            source = ConsoleSource(clock, aws, eks, clusters)
+            app = create(source, source)
         await app(scope, receive, send)
 
     return asgi
 
 
 class ConsoleSource:
-    """Implements `console.app.Source`."""
+    """Implements `console.views.Source` and `console.scheduler.SchedulerSource`."""
 
     def __init__(self, clock: Clock, aws: AwsEndpoint, eks: EksService, clusters: Clusters) -> None:
         self._clock = clock
@@ -63,6 +68,32 @@ class ConsoleSource:
                 )
             )
         return WorldView(rfc3339(self._clock.now()), self._clock.pace.value, self._aws.url, tuple(views))
+
+    def _scheduler(self, cluster: str) -> Scheduler | None:
+        for id, _ in self._eks.ground.clusters():
+            running = self._clusters.running(id)
+            if id.name == cluster and running is not None:
+                return running.scheduler
+        return None
+
+    def _moment(self, cluster: str) -> dict[str, Any]:
+        return {"clock": rfc3339(self._clock.now()), "pace": self._clock.pace.value, "cluster": cluster}
+
+    async def decisions(self, cluster: str) -> dict[str, Any] | None:
+        scheduler = self._scheduler(cluster)
+        if scheduler is None:
+            return None
+        rows = [row | {"at": rfc3339(datetime.fromtimestamp(row["at"], UTC))} for row in scheduler.looked_at()]
+        return self._moment(cluster) | {"decisions": rows}
+
+    async def placement(self, cluster: str, namespace: str, name: str) -> dict[str, Any] | None:
+        scheduler = self._scheduler(cluster)
+        if scheduler is None:
+            return None
+        explanation, heat = scheduler.explain(namespace, name), scheduler.heat_map(namespace, name)
+        if explanation is None or heat is None:
+            return None
+        return self._moment(cluster) | {"explanation": explanation, "heatMap": heat}
 
 
 def arrange(nodes: Any, pods: Any) -> tuple[tuple[NodeView, ...], tuple[PodView, ...]]:
