@@ -191,6 +191,7 @@ class Import:
     range: Range
     for_each: nodes.Expression | None = None
     provider: ProviderRef | None = None
+    provider_range: Range | None = None
 
 
 @dataclass(slots=True, eq=False)

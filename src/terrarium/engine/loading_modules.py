@@ -68,6 +68,7 @@ def read_module_call(loader: Loader, block: nodes.Block) -> None:
             setattr(known, member, getattr(call, member))
     known.providers = call.providers or known.providers
     known.body = merged(known.body, call.body)
+    loader.keep_dependencies(call.depends_on)
 
 
 def _check_source(loader: Loader, call: ModuleCall) -> None:

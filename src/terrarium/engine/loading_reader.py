@@ -187,6 +187,11 @@ class Loader(Reader):
             )
         )
 
+    def keep_dependencies(self, written: Sequence[nodes.Traversal]) -> None:
+        """`depends_on` in an override file is refused."""
+        if written:
+            self.say(error("Unsupported override", "The depends_on argument may not be overridden.", written[0].range))
+
     def duplicate(self, what: str, detail: str, first: Range, at: Range) -> None:
         self.say(error(f"Duplicate {what}", detail.format(first), at))
 
@@ -195,7 +200,9 @@ def read_check_rule(reader: Reader, block: nodes.Block, what: str, override: boo
     """A precondition, postcondition, validation or assertion."""
     if override and what != "assert":
         reader.say(
-            error("Can't override check rules", f'Override files cannot override "{what}" blocks.', block.header_range)
+            error(
+                f"Can't override {what} blocks", f'Override files cannot override "{what}" blocks.', block.header_range
+            )
         )
         return None
     found = reader.content(block.body, _RULE)
@@ -203,19 +210,10 @@ def read_check_rule(reader: Reader, block: nodes.Block, what: str, override: boo
     message = found.attributes.get("error_message")
     if condition is None:
         return None
-    if not references(condition.expression) and what != "assert":
+    if not references(condition.expression):
         reader.say(
             error(
                 f"Invalid {what} expression",
-                "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
-                "its result would not be checking anything.",
-                condition.expression.range,
-            )
-        )
-    elif what == "assert" and not references(condition.expression):
-        reader.say(
-            error(
-                "Invalid assert expression",
                 "The condition expression must refer to at least one object from elsewhere in the configuration, or else "
                 "its result would not be checking anything.",
                 condition.expression.range,

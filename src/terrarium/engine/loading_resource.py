@@ -76,12 +76,13 @@ def _lifecycle(reader: Reader, resource: Resource, block: nodes.Block, override:
     found = reader.content(block.body, _LIFECYCLE)
     at = found.attributes
     if resource.mode != "managed":
+        what = "data" if resource.mode == "data" else "ephemeral"
         for name in ("create_before_destroy", "prevent_destroy", "ignore_changes", "replace_triggered_by"):
             if name in at:
                 reader.say(
                     error(
-                        "Invalid data resource lifecycle argument",
-                        f'The lifecycle argument "{name}" is defined only for managed resources ("resource" blocks), and is not valid for data resources.',
+                        f"Invalid {what} resource lifecycle argument",
+                        f'The lifecycle argument "{name}" is defined only for managed resources ("resource" blocks), and is not valid for {what} resources.',
                         at[name].name_range,
                     )
                 )

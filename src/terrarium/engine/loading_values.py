@@ -9,7 +9,7 @@ from terrarium.engine.loading_reader import NAME_DETAIL, Loader, attributes, blo
 from terrarium.language import nodes
 from terrarium.language.bodies import BodySchema
 from terrarium.language.types import DYNAMIC, List, Map
-from terrarium.language.values import NULL
+from terrarium.language.values import NULL, Value
 
 _OLD_TYPES = {
     "string": "",
@@ -32,14 +32,15 @@ _OUTPUT_OVERRIDE = BodySchema(
 )
 
 
-def read_variable(loader: Loader, block: nodes.Block) -> None:
-    from terrarium.language.type_expressions import apply_defaults, parse_type
+_RESERVED = frozenset({"source", "version", "providers", "count", "for_each", "lifecycle", "depends_on", "locals"})
 
+
+def read_variable(loader: Loader, block: nodes.Block) -> None:
     name = loader.name_of(block, "variable")
     variable = Variable(name, block.header_range)
     found = loader.content(block.body, _VARIABLE)
     at = found.attributes
-    if name in ("source", "version", "providers", "count", "for_each", "lifecycle", "depends_on", "locals"):
+    if name in _RESERVED:
         loader.say(
             error(
                 "Invalid variable name",
@@ -47,107 +48,129 @@ def read_variable(loader: Loader, block: nodes.Block) -> None:
                 block.label_range(0),
             )
         )
-    typed = "type" in at
     if "type" in at:
-        variable.type_expression = at["type"].expression
-        quoted = static.constant_string(at["type"].expression)
-        if quoted in _OLD_TYPES and not static.is_json(at["type"].expression):
-            loader.say(
-                error(
-                    "Invalid quoted type constraints",
-                    "Terraform 0.11 and earlier required type constraints to be given in quotes, but that form is now deprecated and will be "
-                    f'removed in a future version of Terraform. Remove the quotes around "{quoted}"{_OLD_TYPES[quoted]}.',
-                    at["type"].expression.range,
-                )
-            )
-        elif quoted is not None and not static.is_json(at["type"].expression):
-            loader.say(
-                error(
-                    "Invalid legacy variable type hint",
-                    "To provide a full type expression, remove the surrounding quotes and give the type expression directly.",
-                    at["type"].expression.range,
-                )
-            )
-        word = at["type"].expression
-        if isinstance(word, nodes.Traversal) and not word.steps and word.root in ("list", "map"):
-            # The bare words of old configurations.
-            variable.type = List(DYNAMIC) if word.root == "list" else Map(DYNAMIC)
-        elif quoted is None or static.is_json(at["type"].expression):
-            variable.type, variable.defaults, diagnostics = parse_type(static.unquoted_json(at["type"].expression))
-            loader.extend(diagnostics)
+        _read_type(loader, variable, at["type"].expression)
     if "description" in at:
         variable.description = loader.text(at["description"].expression)
     for flag in ("sensitive", "ephemeral", "nullable"):
         if flag in at:
             setattr(variable, flag, loader.boolean(at[flag].expression))
     if "default" in at:
-        expression = at["default"].expression
-        variable.default_expression = expression
-        value, diagnostics = static.constant(expression)
-        loader.extend(diagnostics)
-        if value is not None:
-            variable.default = value
-            if typed or not loader.override:
-                variable.default = _default_value(loader, variable, value, expression, apply_defaults)
+        _read_default(loader, variable, at["default"].expression)
     for inner in found.blocks:
         rule = read_check_rule(loader, inner, "validation", loader.override)
         if rule is not None:
             _check_validation(loader, name, rule)
             variable.validations.append(rule)
-    if not loader.override:
-        if name in loader.module.variables:
-            loader.duplicate(
-                "variable declaration",
-                f'A variable named "{name}" was already declared at {{}}. Variable names must be unique within a module.',
-                loader.module.variables[name].range,
-                block.header_range,
-            )
-            return
+    known = loader.module.variables.get(name)
+    if loader.override:
+        if known is None:
+            loader.missing_base("variable declaration", "variable", name, block.header_range)
+        else:
+            _override(loader, known, variable)
+    elif known is not None:
+        loader.duplicate(
+            "variable declaration",
+            f'A variable named "{name}" was already declared at {{}}. Variable names must be unique within a module.',
+            known.range,
+            block.header_range,
+        )
+    else:
         loader.module.variables[name] = variable
-        return
-    base = loader.module.variables.get(name)
-    if base is None:
-        loader.missing_base("variable declaration", "variable", name, block.header_range)
-        return
-    if typed:
-        base.type, base.defaults, base.type_expression = variable.type, variable.defaults, variable.type_expression
-    for member in ("description", "sensitive", "ephemeral", "nullable"):
-        if getattr(variable, member) is not None:
-            setattr(base, member, getattr(variable, member))
-    if variable.default is not None:
-        base.default, base.default_expression = variable.default, variable.default_expression
-    base.validations = variable.validations or base.validations
-    if base.default is not None and base.default_expression is not None:
-        base.default = _default_value(loader, base, base.default, base.default_expression, apply_defaults)
 
 
-def _default_value(loader: Loader, variable: Variable, value, expression: nodes.Expression, apply_defaults):  # type: ignore[no-untyped-def]
-    from terrarium.language.convert import ConversionError, convert, format_path
+def _read_type(loader: Loader, variable: Variable, expression: nodes.Expression) -> None:
+    from terrarium.language.type_expressions import parse_type
 
-    if value.data is NULL and not variable.is_nullable:
+    variable.type_expression = expression
+    quoted = None if static.is_json(expression) else static.constant_string(expression)
+    if quoted in _OLD_TYPES:
         loader.say(
             error(
-                "Invalid default value for variable",
-                "A null default value is not valid when nullable=false.",
+                "Invalid quoted type constraints",
+                "Terraform 0.11 and earlier required type constraints to be given in quotes, but that form is now deprecated "
+                f'and will be removed in a future version of Terraform. Remove the quotes around "{quoted}"'
+                f"{_OLD_TYPES[quoted]}.",
                 expression.range,
             )
         )
-        return value
+    elif quoted is not None:
+        loader.say(
+            error(
+                "Invalid legacy variable type hint",
+                "To provide a full type expression, remove the surrounding quotes and give the type expression directly.",
+                expression.range,
+            )
+        )
+    elif isinstance(expression, nodes.Traversal) and not expression.steps and expression.root in ("list", "map"):
+        # The bare words of old configurations.
+        variable.type = List(DYNAMIC) if expression.root == "list" else Map(DYNAMIC)
+    else:
+        variable.type, variable.defaults, diagnostics = parse_type(static.unquoted_json(expression))
+        loader.extend(diagnostics)
+
+
+def _read_default(loader: Loader, variable: Variable, expression: nodes.Expression) -> None:
+    variable.default_expression = expression
+    value, diagnostics = static.constant(expression)
+    loader.extend(diagnostics)
+    if value is None:
+        return
+    variable.default = value
+    if variable.type_expression is None and loader.override:
+        return  # the type is that of the variable which is overridden
+    if value.data is NULL and not variable.is_nullable:
+        loader.say(error(_BAD_DEFAULT, _NULL_DEFAULT, expression.range))
+        return
+    variable.default, problem = _fitted(variable, value)
+    if problem:
+        detail = f"This default value is not compatible with the variable's type constraint: {problem}."
+        loader.say(error(_BAD_DEFAULT, detail, expression.range))
+
+
+_BAD_DEFAULT = "Invalid default value for variable"
+_NULL_DEFAULT = "A null default value is not valid when nullable=false."
+
+
+def _fitted(variable: Variable, value: Value) -> tuple[Value, str]:
+    """A default value in the variable's type, or what keeps it from that."""
+    from terrarium.language.convert import ConversionError, convert, format_path
+    from terrarium.language.type_expressions import apply_defaults
+
     try:
         if variable.defaults is not None and value.data is not NULL:
             value = apply_defaults(value, variable.defaults)
-        return convert(value, variable.type)
+        return convert(value, variable.type), ""
     except ConversionError as problem:
         where = format_path(problem.path)
-        text = f"{where}: {problem.message}" if where else problem.message
-        loader.say(
-            error(
-                "Invalid default value for variable",
-                f"This default value is not compatible with the variable's type constraint: {text}.",
-                expression.range,
-            )
-        )
-        return value
+        return value, f"{where}: {problem.message}" if where else problem.message
+
+
+def _override(loader: Loader, base: Variable, over: Variable) -> None:
+    """Lays the variable of an override file over its base."""
+    typed = over.type_expression is not None
+    if typed:
+        base.type, base.defaults, base.type_expression = over.type, over.defaults, over.type_expression
+    for member in ("description", "sensitive", "ephemeral", "nullable"):
+        if getattr(over, member) is not None:
+            setattr(base, member, getattr(over, member))
+    if over.default is not None:
+        base.default, base.default_expression = over.default, over.default_expression
+    if base.default is None:
+        return
+    if base.default.data is NULL and not base.is_nullable:
+        loader.say(error(_BAD_DEFAULT, _NULL_DEFAULT, over.range))
+        return
+    base.default, problem = _fitted(base, base.default)
+    if not problem:
+        return
+    if typed and over.default is None:
+        detail = f"Overriding this variable's type constraint has made its default value invalid: {problem}."
+    elif typed:
+        detail = f"This variable's default value is not compatible with its type constraint: {problem}."
+    else:
+        detail = f"The overridden default value for this variable is not compatible with the variable's type constraint: {problem}."
+    loader.say(error(_BAD_DEFAULT, detail, over.range))
 
 
 def _check_validation(loader: Loader, name: str, rule: CheckRule) -> None:
@@ -237,7 +260,4 @@ def read_output(loader: Loader, block: nodes.Block) -> None:
         for member in ("expression", "description", "sensitive", "ephemeral"):
             if getattr(output, member) is not None:
                 setattr(known, member, getattr(output, member))
-        if output.depends_on:
-            loader.say(
-                error("Unsupported override", 'The "depends_on" argument may not be overridden.', block.header_range)
-            )
+        loader.keep_dependencies(output.depends_on)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
-from terrarium.engine.configuration import ModuleNode
+from terrarium.engine.addresses import ModulePath, path_text
+from terrarium.engine.configuration import Import, ModuleNode
+from terrarium.engine.imports import static_target
 from terrarium.engine.loading import load_module
 from terrarium.engine.module_sources import SourceError, is_local, parse_module_source
 from terrarium.engine.state import TERRAFORM_VERSION
@@ -103,6 +105,7 @@ def load_tree(files: Files, manifest: Mapping[str, Installed], root: str = ".") 
     if has_errors(diagnostics):
         return node, diagnostics  # what a module calls is of interest only once it can be read itself
     _children(node, files, manifest, diagnostics, root)
+    diagnostics += import_providers(node)
     diagnostics += provider_problems(node)
     return node, diagnostics
 
@@ -153,9 +156,42 @@ def _children(
         child = ModuleNode(path, module, call, node, version=installed.version)
         node.children[name] = child
         diagnostics += found
+        diagnostics += [misplaced_import(block, path) for block in module.imports]
         diagnostics += core_version_problems(child, call.source)
         if len(path) < 200:
             _children(child, files, manifest, diagnostics, where)
+
+
+def misplaced_import(block: Import, path: ModulePath) -> Diagnostic:
+    return error(
+        "Invalid import configuration",
+        f'An import block was detected in "{path_text(path)}". Import blocks are only allowed in the root module.',
+        block.range,
+    )
+
+
+_IMPORT_PROVIDER = (
+    "The provider argument can only be specified in import blocks that will generate configuration.\n\nUse the {} to "
+    "configure {}."
+)
+
+
+def import_providers(root: ModuleNode) -> Iterator[Diagnostic]:
+    """`provider` in an import block is for resources which are still to be written."""
+    for block in root.module.imports:
+        target = static_target(block.to) if block.provider_range is not None else None
+        if target is None:
+            continue
+        if target.path:
+            what = "providers argument within the module block"
+            for_ = "providers for all resources within a module, including imported resources"
+        elif root.resource(target) is not None:
+            what = "provider argument in the target resource block"
+            for_ = "the provider for a resource with explicit provider configuration"
+        else:
+            continue
+        detail = _IMPORT_PROVIDER.format(what, for_)
+        yield error("Invalid import provider argument", detail, block.provider_range)
 
 
 def _same_source(installed: str, written: str) -> bool:

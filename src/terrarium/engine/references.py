@@ -76,7 +76,7 @@ def plain_key(value: Value) -> Key:
     data = value.data
     if isinstance(data, str):
         return data
-    return int(data) if isinstance(data, int) else None
+    return int(data) if isinstance(data, int) and not isinstance(data, bool) else None
 
 
 _SINGLE = {
@@ -193,57 +193,76 @@ class MoveEnd:
         return f"{module}.{local}" if module else local
 
 
+# The first words of references which can't be addresses of resources.
+_RESERVED = frozenset({"arg", "count", "each", "lazy", "local", "path", "run", "self", "template", "terraform", "var"})
+_RESERVED_DETAIL = (
+    'The keyword "{}" is reserved and cannot be used to target a resource address. If you are targeting a resource type that '
+    'uses a reserved keyword, please prefix your address with "resource.".'
+)
+_TYPE_NEEDED = {
+    MANAGED: "A resource type name is required.",
+    DATA: "A data source name is required.",
+    EPHEMERAL: "An ephemeral resource type name is required.",
+}
+
+
 def module_and_resource(traversal: nodes.Traversal, keys: bool = True) -> MoveEnd | Diagnostic:
     """The address that a `moved`, `removed` or `import` block gives. With `keys` false instance keys are refused."""
-    parts: list[str | nodes.Index] = [traversal.root]
-    parts += [s.name if isinstance(s, nodes.Attr) else s for s in traversal.steps]
+    root = nodes.Attr(traversal.root, traversal.start, traversal.root_end)
+    parts: list[nodes.Step] = [root, *traversal.steps]
+
+    def wrong(
+        detail: str, first: nodes.Step, last: nodes.Step | None = None, summary: str = "Invalid address"
+    ) -> Diagnostic:
+        return error(summary, detail, traversal.source.range(first.start, (last or first).end))
+
     module: list[tuple[str, Key]] = []
-    at = 0
-    while at < len(parts) and parts[at] == "module":
-        name = parts[at + 1] if at + 1 < len(parts) else None
-        if not isinstance(name, str):
-            return error(
-                "Invalid address operator", 'Prefix "module." must be followed by a module name.', traversal.range
-            )
-        at += 2
-        key: Key = None
-        if at < len(parts) and isinstance(index := parts[at], nodes.Index):
-            key = plain_key(index.key)
+    while parts and isinstance(parts[0], nodes.Attr) and parts[0].name == "module":
+        if len(parts) < 2 or not isinstance(parts[1], nodes.Attr):
+            at = parts[1] if len(parts) > 1 else parts[0]
+            return wrong('Prefix "module." must be followed by a module name.', at, summary="Invalid address operator")
+        name, key = parts[1].name, None
+        parts = parts[2:]
+        if parts and isinstance(index := parts[0], nodes.Index):
             if not keys:
-                return _no_keys(
-                    traversal,
-                    index,
-                    "Module instance keys not allowed",
-                    'Module address must be a module (e.g. "module.foo"), not a module instance (e.g. "module.foo[1]").',
+                detail = (
+                    'Module address must be a module (e.g. "module.foo"), not a module instance (e.g. "module.foo[1]").'
                 )
-            at += 1
+                return wrong(detail, index, summary="Module instance keys not allowed")
+            key, parts = plain_key(index.key), parts[1:]
         module.append((name, key))
-    if at == len(parts):
+    if not parts:
         return MoveEnd(tuple(module))
-    mode = MANAGED
-    if parts[at] in (DATA, EPHEMERAL):
-        mode = str(parts[at])
-        at += 1
-    type = parts[at] if at < len(parts) else None
-    name = parts[at + 1] if at + 1 < len(parts) else None
-    if not isinstance(type, str) or not isinstance(name, str):
-        return error(
-            "Invalid address", "Resource specification must include a resource type and name.", traversal.range
-        )
-    rest = parts[at + 2 :]
+    if not isinstance(parts[0], nodes.Attr):
+        detail = "Module address prefix must be followed by dot and then a name."
+        return wrong(detail, parts[0], summary="Invalid address operator")
+    mode, word = MANAGED, parts[0].name
+    if word in _RESERVED:
+        return wrong(_RESERVED_DETAIL.format(word), parts[0], parts[-1])
+    if word in (DATA, EPHEMERAL, "resource"):
+        mode = MANAGED if word == "resource" else word
+        if len(parts) > 1:
+            parts = parts[1:]
+    if len(parts) < 2:
+        return wrong("Resource specification must include a resource type and name.", parts[0], parts[-1])
+    type, named, *rest = parts
+    if not isinstance(type, nodes.Attr):
+        return wrong(_TYPE_NEEDED[mode], type)
+    if not isinstance(named, nodes.Attr):
+        return wrong("A resource name is required.", named)
     if not rest:
-        return MoveEnd(tuple(module), mode, type, name)
-    if len(rest) > 1 or not isinstance(rest[0], nodes.Index):
-        return error("Invalid address", "Unexpected extra operators after address.", traversal.range)
+        return MoveEnd(tuple(module), mode, type.name, named.name)
     if not keys:
-        return _no_keys(
-            traversal,
-            rest[0],
-            "Resource instance keys not allowed",
-            'Resource address must be a resource (e.g. "test_instance.foo"), not a resource instance (e.g. "test_instance.foo[1]").',
+        detail = (
+            'Resource address must be a resource (e.g. "test_instance.foo"), not a resource instance (e.g. '
+            '"test_instance.foo[1]").'
         )
-    return MoveEnd(tuple(module), mode, type, name, plain_key(rest[0].key), True)
-
-
-def _no_keys(traversal: nodes.Traversal, index: nodes.Index, summary: str, detail: str) -> Diagnostic:
-    return error(summary, detail, traversal.source.range(index.start, index.end))
+        return wrong(detail, rest[0], summary="Resource instance keys not allowed")
+    if len(rest) > 1:
+        return wrong("Unexpected extra operators after address.", rest[1])
+    if not isinstance(rest[0], nodes.Index):
+        return wrong("Resource instance key must be given in square brackets.", rest[0])
+    key = plain_key(rest[0].key)
+    if key is None:
+        return wrong("Invalid resource instance key: either a string or an integer is required.", rest[0])
+    return MoveEnd(tuple(module), mode, type.name, named.name, key, True)

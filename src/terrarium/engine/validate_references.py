@@ -55,7 +55,7 @@ _SELF = (
     'The "self" object is not available in this context. This object can be used only in resource provisioner, '
     "connection, and postcondition blocks."
 )
-_NOWHERE = Range("", Pos(0, 0, 0), Pos(0, 0, 0))
+NOWHERE = Range("", Pos(0, 0, 0), Pos(0, 0, 0))
 _NAMED = ("var", "local", "count", "each", "path", "terraform")
 _PATHS = ("cwd", "module", "root")
 _ARTICLES = {MANAGED: "A managed", DATA: "A data", EPHEMERAL: "An ephemeral"}
@@ -182,7 +182,7 @@ class ReferenceRules:
     def lookup(self, module: ModuleNode, reference: Reference, place: Place) -> Diagnostic | None:
         """What is wrong with the name after `var`, `local`, `each` …"""
         content, name = module.module, reference.name
-        at = reference.range if name else _NOWHERE
+        at = reference.range if name else NOWHERE
         match reference.kind:
             case "var":
                 if name not in content.variables:

@@ -7,11 +7,12 @@ are checked. What depends on something wrong is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors, warning
 from terrarium.base.source import Source, utf8
+from terrarium.engine import static
 from terrarium.engine.addresses import (
     BUILTIN,
     DATA,
@@ -24,17 +25,19 @@ from terrarium.engine.addresses import (
 )
 from terrarium.engine.checks import evaluate_in
 from terrarium.engine.config_graph import Builder, Node, provider_block_names, waits_for
-from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Resource, Variable
+from terrarium.engine.configuration import CheckRule, Import, ModuleNode, Output, Resource, Variable
 from terrarium.engine.decode import schema_references
 from terrarium.engine.ephemeral import misused
 from terrarium.engine.evaluation import SINGLE, Evaluator, Repetition, Values
-from terrarium.engine.expansion import expand
+from terrarium.engine.expansion import expand, for_each
 from terrarium.engine.graph import Graph
+from terrarium.engine.imports import import_id_problem, static_target
+from terrarium.engine.loading_changes import NEEDS_RESOURCE
 from terrarium.engine.plugins import Plugins
 from terrarium.engine.provider import Block, EphemeralProvider
 from terrarium.engine.provisioning import CONNECTION, SCHEMAS
-from terrarium.engine.references import parse
-from terrarium.engine.validate_references import Place, ReferenceRules, block_steps, suggestion
+from terrarium.engine.references import module_and_resource, parse
+from terrarium.engine.validate_references import NOWHERE, Place, ReferenceRules, block_steps, suggestion
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, marked_variable, missing_provider
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert
@@ -42,8 +45,8 @@ from terrarium.language.evaluate import evaluate
 from terrarium.language.explain import explain
 from terrarium.language.references import references
 from terrarium.language.scope import Scope
-from terrarium.language.types import DYNAMIC, NUMBER, STRING, List, Map, Object
-from terrarium.language.values import DYNAMIC_UNKNOWN, EPHEMERAL, NULL, Value, unknown
+from terrarium.language.types import DYNAMIC, NUMBER, STRING, List, Map, Object, Set
+from terrarium.language.values import DYNAMIC_UNKNOWN, EPHEMERAL, NULL, SENSITIVE, Value, number, unknown
 
 
 class ValidateValues(Values):
@@ -354,10 +357,7 @@ class ValidateWalk(Walk):
     def provisioners(self, resource: Resource, instance: ModuleInstance, repetition: Repetition | None) -> Diagnostics:
         diagnostics: Diagnostics = []
         for provisioner in resource.provisioners:
-            schema = SCHEMAS.get(provisioner.type)
-            if schema is None:
-                diagnostics.append(missing_provisioner(provisioner.type))
-                return diagnostics
+            schema = SCHEMAS[provisioner.type]
             value, more = self.decode(schema, provisioner.body, instance, repetition, self_of=resource)
             diagnostics += more
             if not has_errors(more):
@@ -468,7 +468,9 @@ def _remote_exec(value: Value) -> Diagnostics:
     if len(given) == 1:
         return []
     return [
-        error("Invalid remote-exec provisioner configuration", 'Only one of "inline", "script", or "scripts" must be set')
+        error(
+            "Invalid remote-exec provisioner configuration", 'Only one of "inline", "script", or "scripts" must be set'
+        )
     ]
 
 
@@ -519,20 +521,74 @@ def provider_problems(session: Session, builder: Builder) -> Diagnostics:
 
 def import_problems(walk: ValidateWalk) -> Diagnostics:
     """Mistakes in `import` blocks that need no plan."""
-    from terrarium.engine.imports import import_id_problem
-
     diagnostics: Diagnostics = []
     for block in walk.root.module.imports:
-        if block.for_each is not None:
-            continue
-        value, more = walk.evaluator.evaluate(block.id, ())
-        diagnostics += more
-        if has_errors(more) or not value.is_known:
-            continue
-        problem = import_id_problem(value)
-        if problem:
-            diagnostics.append(error("Invalid import id argument", problem, block.id.range))
+        for repetition in _import_repetitions(walk, block, diagnostics):
+            more = _target_problems(walk, block, repetition)
+            if not has_errors(more):
+                more += _id_problems(walk, block, repetition)
+            diagnostics += more
+            if has_errors(more):
+                break
     return diagnostics
+
+
+def _import_repetitions(walk: ValidateWalk, block: Import, diagnostics: Diagnostics) -> Iterator[Repetition | None]:
+    """`each` for every element of `for_each`, which for imports may be a list too; once when there is none."""
+    if block.for_each is None:
+        yield None
+        return
+    value, more = walk.evaluator.evaluate(block.for_each, ())
+    if has_errors(more) or not isinstance(value.data, tuple) or isinstance(value.type, Set):
+        keys, more = for_each(walk.evaluator, (), block.for_each, allow_unknown=True)
+        diagnostics += more
+        yield from (keys.repetition(key) for key in keys.keys)
+        return
+    yield from (Repetition(each_key=number(i), each_value=v) for i, v in enumerate(value.data))
+
+
+def _target_problems(walk: ValidateWalk, block: Import, repetition: Repetition | None) -> Diagnostics:
+    """Whether `to` names an instance that the resource can have."""
+    address = static_target(block.to)
+    resource = walk.root.resource(address) if address is not None else None
+    if isinstance(block.to, nodes.Traversal):
+        end = module_and_resource(block.to)
+        key = None if isinstance(end, Diagnostic) else end.key
+    elif repetition is None:
+        _, said = static.traversal(block.to, quoted=False)
+        return [*said, error("Invalid address", NEEDS_RESOURCE, NOWHERE)]
+    elif isinstance(block.to, nodes.IndexExpression):
+        value, more = walk.evaluator.evaluate(block.to.key, (), repetition)
+        if has_errors(more) or not value.is_known:
+            return more
+        key = value.data if isinstance(value.data, str) else static.whole(value.data)
+    else:
+        return []
+    if resource is None:
+        return []
+    wrong = ""
+    if isinstance(key, str):
+        wrong = "" if resource.for_each is not None else "does not use for_each"
+    elif isinstance(key, int):
+        wrong = "" if resource.count is not None else "does not use count"
+    elif resource.repeats:
+        wrong = "is using for_each" if resource.for_each is not None else "is using count"
+    if not wrong:
+        return []
+    return [error("Invalid import 'to' expression", f"The target resource {wrong}.", block.to.range)]
+
+
+def _id_problems(walk: ValidateWalk, block: Import, repetition: Repetition | None) -> Diagnostics:
+    value, diagnostics = walk.evaluator.evaluate(block.id, (), repetition)
+    if has_errors(diagnostics) or not value.is_known or SENSITIVE in value.marks:
+        return diagnostics
+    try:
+        convert(value, STRING)
+    except ConversionError as problem:
+        detail = f"Invalid expression value: {problem}."
+        return [*diagnostics, error("Incorrect value type", detail, block.id.range)]
+    problem_ = import_id_problem(value)
+    return [*diagnostics, error("Invalid import id argument", problem_, block.id.range)] if problem_ else diagnostics
 
 
 def validate(session: Session) -> Diagnostics:
@@ -548,6 +604,20 @@ def validate(session: Session) -> Diagnostics:
     diagnostics += provider_problems(session, builder)
     if has_errors(diagnostics):
         return diagnostics
+    missing = [
+        missing_provisioner(type)
+        for type in sorted(
+            {
+                provisioner.type
+                for module in session.root.walk()
+                for resource in module.module.resources.values()
+                for provisioner in resource.provisioners
+                if provisioner.type not in SCHEMAS
+            }
+        )
+    ]
+    if missing:
+        return [*diagnostics, *missing]
     cycles = cycle_problems(session.root, graph)
     if cycles:
         return [*diagnostics, *cycles]
