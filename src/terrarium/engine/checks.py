@@ -162,6 +162,19 @@ def evaluate_in(
     return FAIL, message, [*diagnostics, *more, failed]
 
 
+# Marks of values which no message may tell: their article, and what may be done about it.
+_WITHHELD = {
+    SENSITIVE: (
+        "a",
+        "carefully using the nonsensitive() function if the expression will not reveal the sensitive data.",
+    ),
+    EPHEMERAL: (
+        "an",
+        "using the ephemeralasnull() function on the references to not reveal ephemeral data.",
+    ),
+}
+
+
 def _message(scope: Scope, rule: CheckRule, what: str) -> tuple[str, Diagnostics]:
     from terrarium.language.evaluate import evaluate
 
@@ -194,20 +207,19 @@ def _message(scope: Scope, rule: CheckRule, what: str) -> tuple[str, Diagnostics
         return default, [
             Diagnostic(Severity.ERROR, "Invalid error message", f"Unsuitable value for error message: {problem}.", at)
         ]
-    if SENSITIVE in value.marks_deep:
-        text = "The error message included a sensitive value, so it will not be displayed."
-        return text, [
-            Diagnostic(
-                Severity.WARNING,
-                "Error message refers to sensitive values",
-                "The error expression used to explain this condition refers to sensitive values, so Terraform will not "
-                "display the resulting message.\n\nYou can correct this by removing references to sensitive values, or by "
-                "carefully using the nonsensitive() function if the expression will not reveal the sensitive data.",
-                at,
-                values=explain(rule.error_message, scope, sensitive=True),
+    for mark, (article, withheld) in _WITHHELD.items():
+        if mark in value.marks_deep:
+            own = what == "validation"
+            text = (
+                f"The error message included {article} {mark} value, so it will not be displayed." if own else default
             )
-        ]
-    if EPHEMERAL in value.marks_deep:
-        text = "The error message included an ephemeral value, so it will not be displayed."
-        return text, []
+            warning = Diagnostic(
+                Severity.WARNING,
+                f"Error message refers to {mark} values",
+                f"The error expression used to explain this condition refers to {mark} values, so Terraform will not display "
+                f"the resulting message.\n\nYou can correct this by removing references to {mark} values, or by {withheld}",
+                at,
+                values=explain(rule.error_message, scope, sensitive=mark == SENSITIVE) if own else (),
+            )
+            return text, [warning]
     return value.data.strip(), list(diagnostics)

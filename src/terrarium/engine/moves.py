@@ -181,8 +181,8 @@ def validate_moves(root: ModuleNode, found: list[Statement]) -> list[Diagnostic]
             diagnostics.append(
                 error(
                     "Ambiguous move statements",
-                    f"A statement at {first.range} declared that {first.source} moved to {first.target}, but this statement "
-                    f"instead declares that it moved to {statement.target}.\n\nEach {'module' if statement.source.is_module else 'resource'} can move to only one destination.",
+                    f"A statement at {_start(first.range)} declared that {first.source} moved to {first.target}, but this statement "
+                    f"instead declares that it moved to {statement.target}.\n\nEach {'module' if statement.source.is_module else 'resource'} can move to only one destination {'module' if statement.source.is_module else 'resource'}.",
                     statement.range,
                 )
             )
@@ -193,15 +193,15 @@ def validate_moves(root: ModuleNode, found: list[Statement]) -> list[Diagnostic]
             diagnostics.append(
                 error(
                     "Ambiguous move statements",
-                    f"A statement at {first.range} declared that {first.source} moved to {first.target}, but this statement "
-                    f"instead declares that {statement.source} moved there.\n\nEach {'module' if statement.target.is_module else 'resource'} can have moved from only one source.",
+                    f"A statement at {_start(first.range)} declared that {first.source} moved to {first.target}, but this statement "
+                    f"instead declares that {statement.source} moved there.\n\nEach {'module' if statement.target.is_module else 'resource'} can have moved from only one source {'module' if statement.target.is_module else 'resource'}.",
                     statement.range,
                 )
             )
         by_target.setdefault(key, statement)
     circle = _circle(found)
     if circle:
-        lines = "".join(f"\n  - {s.range}: {s.source} → {s.target}" for s in circle)
+        lines = "".join(f"\n  - {_start(s.range)}: {_any_key(s.source)} → {_any_key(s.target)}" for s in circle)
         diagnostics.append(
             error(
                 "Cyclic dependency in move statements",
@@ -209,6 +209,16 @@ def validate_moves(root: ModuleNode, found: list[Statement]) -> list[Diagnostic]
             )
         )
     return diagnostics
+
+
+def _start(place: Range) -> str:
+    return f"{place.filename}:{place.start.line},{place.start.column}"
+
+
+def _any_key(end: MoveEnd) -> str:
+    """An end as Terraform shows it in a chain: without a key it stands for all instances."""
+    keyed = end.has_key if not end.is_module else bool(end.module and end.module[-1][1] is not None)
+    return str(end) if keyed else f"{end}[*]"
 
 
 def removed_problems(root: ModuleNode) -> list[Diagnostic]:

@@ -72,7 +72,10 @@ def unquoted_json(expression: nodes.Expression) -> nodes.Expression:
         return expression
     from terrarium.language import parser
 
-    inner, diagnostics = parser.parse_expression(text, expression.source.filename)
+    inner, diagnostics = parser.parse_expression(text, expression.source.filename, expression.range.start)
+    if isinstance(inner, nodes.Traversal) and not inner.steps:
+        # A word alone has the place of the string around it.
+        inner = nodes.Traversal(expression.source, expression.start, expression.end, inner.root, expression.end)
     return expression if diagnostics else inner
 
 

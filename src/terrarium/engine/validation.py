@@ -7,12 +7,11 @@ are checked. What depends on something wrong is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors, warning
 from terrarium.base.source import Source, utf8
-from terrarium.engine import static
 from terrarium.engine.addresses import (
     BUILTIN,
     DATA,
@@ -21,23 +20,23 @@ from terrarium.engine.addresses import (
     ModuleInstance,
     ProviderConfig,
     display_source,
-    path_of,
 )
 from terrarium.engine.checks import evaluate_in
 from terrarium.engine.config_graph import Builder, Node, provider_block_names, waits_for
-from terrarium.engine.configuration import CheckRule, Import, ModuleNode, Output, Resource, Variable
+from terrarium.engine.configuration import CheckRule, ModuleNode, Output, Resource, Variable
 from terrarium.engine.decode import schema_references
 from terrarium.engine.ephemeral import misused
-from terrarium.engine.evaluation import SINGLE, Evaluator, Repetition, Values
-from terrarium.engine.expansion import expand, for_each
+from terrarium.engine.evaluation import SINGLE, Repetition
+from terrarium.engine.expansion import expand
 from terrarium.engine.graph import Graph
-from terrarium.engine.imports import import_id_problem, static_target
-from terrarium.engine.loading_changes import NEEDS_RESOURCE
 from terrarium.engine.plugins import Plugins
 from terrarium.engine.provider import Block, EphemeralProvider
 from terrarium.engine.provisioning import CONNECTION, SCHEMAS
-from terrarium.engine.references import module_and_resource, parse
-from terrarium.engine.validate_references import NOWHERE, Place, ReferenceRules, block_steps, suggestion
+from terrarium.engine.references import parse
+from terrarium.engine.validate_imports import import_problems
+from terrarium.engine.validate_provisioners import RULES, missing_provisioners
+from terrarium.engine.validate_references import ReferenceRules, block_steps, suggestion
+from terrarium.engine.validate_values import CheckedEvaluator, ValidateValues
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, marked_variable, missing_provider
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert
@@ -45,79 +44,8 @@ from terrarium.language.evaluate import evaluate
 from terrarium.language.explain import explain
 from terrarium.language.references import references
 from terrarium.language.scope import Scope
-from terrarium.language.types import DYNAMIC, NUMBER, STRING, List, Map, Object, Set
-from terrarium.language.values import DYNAMIC_UNKNOWN, EPHEMERAL, NULL, SENSITIVE, Value, number, unknown
-
-
-class ValidateValues(Values):
-    """What names mean before anything is known. A resource may turn out to be anything; a module is an object of
-    anything, or a list or map of such."""
-
-    def __init__(self, root: ModuleNode) -> None:
-        super().__init__()
-        self._root = root
-        self._modules: dict[tuple[ModuleInstance, str], Value] = {}
-
-    def module(self, parent: ModuleInstance, name: str) -> Value:
-        known = self._modules.get((parent, name))
-        if known is None:
-            known = self._modules[(parent, name)] = self._stand_in(parent, name)
-        return known
-
-    def _stand_in(self, parent: ModuleInstance, name: str) -> Value:
-        node = self._root.find((*path_of(parent), name))
-        if node is None or node.call is None:
-            return DYNAMIC_UNKNOWN
-        one = Object(dict.fromkeys(node.module.outputs, DYNAMIC))
-        if node.call.count is not None:
-            return unknown(List(one))
-        return unknown(Map(one)) if node.call.for_each is not None else unknown(one)
-
-
-class CheckedEvaluator(Evaluator):
-    """Checks what an expression refers to before it evaluates it. `check` is the check block in which it stands."""
-
-    rules: ReferenceRules
-    check = ""
-
-    def place(self, repetition: Repetition | None, self_of: Resource | None = None) -> Place:
-        if repetition is None:
-            return Place(self_of=self_of, check=self.check)
-        each = repetition.each_key is not None
-        return Place(repetition.count is not None, each, self_of=self_of, check=self.check)
-
-    def node(self, module: ModuleInstance) -> ModuleNode:
-        found = self.root.find(path_of(module))
-        assert found is not None
-        return found
-
-    def checked(
-        self,
-        traversals: Iterable[nodes.Traversal],
-        module: ModuleInstance,
-        repetition: Repetition | None = None,
-        self_of: Resource | None = None,
-    ) -> tuple[Scope, Diagnostics]:
-        """The scope for some references, and what is wrong with them."""
-        traversals = list(traversals)
-        if not traversals:
-            return self.scope(module, ()), []
-        found, diagnostics, allowed = self.rules.check(self.node(module), traversals, self.place(repetition, self_of))
-        self_value = None if self_of is None else DYNAMIC_UNKNOWN
-        return self.scope(module, found if allowed else (), repetition, self_value), diagnostics
-
-    def evaluate(
-        self,
-        expression: nodes.Expression,
-        module: ModuleInstance,
-        repetition: Repetition | None = None,
-        self_value: Value | None = None,
-    ) -> tuple[Value, Diagnostics]:
-        scope, diagnostics = self.checked(references(expression), module, repetition)
-        if has_errors(diagnostics):
-            return DYNAMIC_UNKNOWN, diagnostics
-        value, said = evaluate(expression, scope)
-        return value, [*diagnostics, *said]
+from terrarium.language.types import NUMBER, STRING
+from terrarium.language.values import DYNAMIC_UNKNOWN, EPHEMERAL, NULL, Value, unknown
 
 
 class ValidateWalk(Walk):
@@ -361,7 +289,7 @@ class ValidateWalk(Walk):
             value, more = self.decode(schema, provisioner.body, instance, repetition, self_of=resource)
             diagnostics += more
             if not has_errors(more):
-                diagnostics += _PROVISIONER_RULES[provisioner.type](value)
+                diagnostics += RULES[provisioner.type](value)
             for connection in (provisioner.connection, resource.connection):
                 if connection is not None:
                     diagnostics += self.decode(CONNECTION, connection.body, instance, repetition, self_of=resource)[1]
@@ -427,15 +355,6 @@ def _any_repetition(resource: Resource) -> Repetition | None:
     return None
 
 
-def missing_provisioner(type: str) -> Diagnostic:
-    return error(
-        "Missing required provisioner plugin",
-        f"This configuration requires provisioner plugin \"{type}\", which isn't available. If you're intending to use an "
-        "external provisioner plugin, you must install it manually into one of the plugin search directories before running "
-        "Terraform.",
-    )
-
-
 def unknown_type(plugins: Plugins, resource: Resource, source: str) -> Diagnostic:
     """A type that the provider doesn't have, with the nearest one that it has."""
     schema = plugins.schema(source)
@@ -461,31 +380,6 @@ def unknown_type(plugins: Plugins, resource: Resource, source: str) -> Diagnosti
         kind, summary = "ephemeral resource", "Invalid ephemeral resource"
     detail = f'The provider {shown} does not support {kind} "{resource.type}".{suggested}'
     return error(summary, f"{detail} {hint}" if hint else detail, resource.type_range)
-
-
-def _remote_exec(value: Value) -> Diagnostics:
-    given = [name for name in ("inline", "script", "scripts") if value.data[name].data is not NULL]
-    if len(given) == 1:
-        return []
-    return [
-        error(
-            "Invalid remote-exec provisioner configuration", 'Only one of "inline", "script", or "scripts" must be set'
-        )
-    ]
-
-
-def _file(value: Value) -> Diagnostics:
-    given = [name for name in ("source", "content") if value.data[name].data is not NULL]
-    if len(given) == 1:
-        return []
-    return [error("Cannot set both 'source' and 'content'" if given else "Must provide one of 'source' or 'content'")]
-
-
-_PROVISIONER_RULES: dict[str, Callable[[Value], Diagnostics]] = {
-    "local-exec": lambda value: [],
-    "remote-exec": _remote_exec,
-    "file": _file,
-}
 
 
 def _placed(diagnostic: Diagnostic, resource: Resource, source: str) -> Diagnostic:
@@ -519,78 +413,6 @@ def provider_problems(session: Session, builder: Builder) -> Diagnostics:
     return diagnostics
 
 
-def import_problems(walk: ValidateWalk) -> Diagnostics:
-    """Mistakes in `import` blocks that need no plan."""
-    diagnostics: Diagnostics = []
-    for block in walk.root.module.imports:
-        for repetition in _import_repetitions(walk, block, diagnostics):
-            more = _target_problems(walk, block, repetition)
-            if not has_errors(more):
-                more += _id_problems(walk, block, repetition)
-            diagnostics += more
-            if has_errors(more):
-                break
-    return diagnostics
-
-
-def _import_repetitions(walk: ValidateWalk, block: Import, diagnostics: Diagnostics) -> Iterator[Repetition | None]:
-    """`each` for every element of `for_each`, which for imports may be a list too; once when there is none."""
-    if block.for_each is None:
-        yield None
-        return
-    value, more = walk.evaluator.evaluate(block.for_each, ())
-    if has_errors(more) or not isinstance(value.data, tuple) or isinstance(value.type, Set):
-        keys, more = for_each(walk.evaluator, (), block.for_each, allow_unknown=True)
-        diagnostics += more
-        yield from (keys.repetition(key) for key in keys.keys)
-        return
-    yield from (Repetition(each_key=number(i), each_value=v) for i, v in enumerate(value.data))
-
-
-def _target_problems(walk: ValidateWalk, block: Import, repetition: Repetition | None) -> Diagnostics:
-    """Whether `to` names an instance that the resource can have."""
-    address = static_target(block.to)
-    resource = walk.root.resource(address) if address is not None else None
-    if isinstance(block.to, nodes.Traversal):
-        end = module_and_resource(block.to)
-        key = None if isinstance(end, Diagnostic) else end.key
-    elif repetition is None:
-        _, said = static.traversal(block.to, quoted=False)
-        return [*said, error("Invalid address", NEEDS_RESOURCE, NOWHERE)]
-    elif isinstance(block.to, nodes.IndexExpression):
-        value, more = walk.evaluator.evaluate(block.to.key, (), repetition)
-        if has_errors(more) or not value.is_known:
-            return more
-        key = value.data if isinstance(value.data, str) else static.whole(value.data)
-    else:
-        return []
-    if resource is None:
-        return []
-    wrong = ""
-    if isinstance(key, str):
-        wrong = "" if resource.for_each is not None else "does not use for_each"
-    elif isinstance(key, int):
-        wrong = "" if resource.count is not None else "does not use count"
-    elif resource.repeats:
-        wrong = "is using for_each" if resource.for_each is not None else "is using count"
-    if not wrong:
-        return []
-    return [error("Invalid import 'to' expression", f"The target resource {wrong}.", block.to.range)]
-
-
-def _id_problems(walk: ValidateWalk, block: Import, repetition: Repetition | None) -> Diagnostics:
-    value, diagnostics = walk.evaluator.evaluate(block.id, (), repetition)
-    if has_errors(diagnostics) or not value.is_known or SENSITIVE in value.marks:
-        return diagnostics
-    try:
-        convert(value, STRING)
-    except ConversionError as problem:
-        detail = f"Invalid expression value: {problem}."
-        return [*diagnostics, error("Incorrect value type", detail, block.id.range)]
-    problem_ = import_id_problem(value)
-    return [*diagnostics, error("Invalid import id argument", problem_, block.id.range)] if problem_ else diagnostics
-
-
 def validate(session: Session) -> Diagnostics:
     """What is wrong with a configuration, found without state."""
     from terrarium.engine.validate_modules import module_problems
@@ -604,19 +426,7 @@ def validate(session: Session) -> Diagnostics:
     diagnostics += provider_problems(session, builder)
     if has_errors(diagnostics):
         return diagnostics
-    missing = [
-        missing_provisioner(type)
-        for type in sorted(
-            {
-                provisioner.type
-                for module in session.root.walk()
-                for resource in module.module.resources.values()
-                for provisioner in resource.provisioners
-                if provisioner.type not in SCHEMAS
-            }
-        )
-    ]
-    if missing:
+    if missing := missing_provisioners(session.root):
         return [*diagnostics, *missing]
     cycles = cycle_problems(session.root, graph)
     if cycles:
@@ -628,7 +438,7 @@ def validate(session: Session) -> Diagnostics:
         if graph.after[node] & skipped or not walk.visit(node):
             skipped.add(node)
     if not has_errors(walk.diagnostics):
-        walk.say(import_problems(walk))
+        walk.say(import_problems(walk.root, walk.evaluator))
     sources = session.root.sources() if has_errors(walk.diagnostics) else {}
     return [*diagnostics, *(_unknown_function(d, sources) for d in walk.diagnostics)]
 

@@ -100,6 +100,7 @@ class Walk:
         self.diagnostics: Diagnostics = []
         self.providers: dict[ProviderConfig, Provider] = {}
         self._lock = threading.Lock()
+        self._body_references: dict[int, list[Reference]] = {}
         self._visits: dict[str, Callable[[Node], Diagnostics]] = {
             "var": self.visit_variable,
             "local": self.visit_local,
@@ -243,7 +244,7 @@ class Walk:
             deep = value.marks_deep
             if not instance and SENSITIVE in deep and not output.sensitive:
                 diagnostics.append(error("Output refers to sensitive values", _SENSITIVE_OUTPUT, output.range))
-            if EPHEMERAL in deep and not (output.ephemeral and instance):
+            elif EPHEMERAL in deep and not (output.ephemeral and instance):
                 diagnostics.append(
                     error(
                         "Ephemeral value not allowed",
@@ -329,11 +330,15 @@ class Walk:
         from terrarium.engine.loading_resource import body_references
         from terrarium.engine.references import parse
 
+        known = self._body_references.get(id(body))
+        if known is not None:
+            return known
         if body.source.filename.endswith(".json"):
             found = schema_references(schema, body, self.plugins.decoder)
         else:
             found = body_references(body)
-        return [r for r in map(parse, found) if isinstance(r, Reference)]
+        known = self._body_references[id(body)] = [r for r in map(parse, found) if isinstance(r, Reference)]
+        return known
 
     # --- resources and checks ----------------------------------------------------------------------------------
 
