@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -152,6 +153,26 @@ def test_what_was_acknowledged_survives_a_kill_at_any_moment(world: World, tmp_p
     assert len(acknowledged) > KILLS
     assert set(acknowledged) <= asyncio.run(names())
     assert set(buckets) <= {b["Name"] for b in world.boto("s3").list_buckets()["Buckets"]}
+
+
+def test_a_full_disk_refuses_changes_and_heals(world: World) -> None:
+    """No file may grow any more: to a program that is a full disk."""
+    from botocore.exceptions import ClientError
+
+    pid = world.up()["pid"]
+    s3 = world.boto("s3")
+    s3.create_bucket(Bucket="before", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    free = resource.prlimit(pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    with pytest.raises(ClientError, match=r"ServiceUnavailable.*can't be written"):
+        s3.create_bucket(Bucket="refused", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    assert "before" in {b["Name"] for b in s3.list_buckets()["Buckets"]}
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, free)
+    s3.create_bucket(Bucket="after", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    seen = {b["Name"] for b in s3.list_buckets()["Buckets"]}
+    assert {"before", "after"} <= seen
+    os.kill(pid, signal.SIGKILL)
+    world.up()
+    assert {b["Name"] for b in world.boto("s3").list_buckets()["Buckets"]} == seen
 
 
 def test_down_leaves_nothing_and_up_brings_it_back(world: World) -> None:

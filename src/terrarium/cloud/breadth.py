@@ -25,7 +25,7 @@ from terrarium.cloud.determinism import Determinism, Moment, moto
 from terrarium.cloud.hooks import AwsError
 from terrarium.cloud.journal import Entry, Journal
 from terrarium.cloud.quicken import quicken
-from terrarium.cloud.records import Records
+from terrarium.cloud.records import Records, StorageFailure
 from terrarium.cloud.repairs import MotoCall, Repair, repairs_of
 from terrarium.cloud.signature import Request, parse_query
 from terrarium.cloud.wire import Response
@@ -91,16 +91,24 @@ class Breadth:
     async def handle(self, service: str, region: str, request: Request, credential: Credential) -> Response:
         """moto's answer to a verified request, once it is durable. `AwsError` for what moto does not know."""
 
-        def work() -> tuple[Response | AwsError, Future[None]]:
+        def work() -> tuple[Response | AwsError, Future[None], bool]:
             self.load()
+            before = self._journal.length
+            answer: Response | AwsError
             try:
                 with self._held():
-                    return self.call(service, region, request, credential.access_key), self._journal.last
+                    answer = self.call(service, region, request, credential.access_key)
             except AwsError as failure:
-                return failure, self._journal.last
+                answer = failure
+            return answer, self._journal.durable(), self._journal.length > before
 
-        answer, durable = await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        await asyncio.wrap_future(durable)
+        answer, durable, changed = await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            await asyncio.wrap_future(durable)
+        except StorageFailure:
+            # On a full disk nothing can be changed, but one may still look.
+            if changed:
+                raise
         if isinstance(answer, AwsError):
             raise answer
         return answer
@@ -111,7 +119,7 @@ class Breadth:
         def whole() -> tuple[T, Future[None]]:
             self.load()
             with self._held():
-                return work(), self._journal.last
+                return work(), self._journal.durable()
 
         result, durable = await asyncio.get_running_loop().run_in_executor(self._thread, whole)
         await asyncio.wrap_future(durable)

@@ -41,16 +41,25 @@ class Journal:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._next = 1
-        self.last: Future[None] = Future()
-        """Ends when everything appended so far is durable."""
-        self.last.set_result(None)
+        self._last: Future[None] = Future()
+        self._last.set_result(None)
+
+    def durable(self) -> Future[None]:
+        """Ends when everything appended so far is on the disk; what the disk has refused is tried again."""
+        if self._last.done() and self._last.exception() is not None:
+            self._last = self._records.submit([])
+        return self._last
 
     def load(self) -> Iterator[tuple[Entry, bytes]]:
         for seq, body, content in self._records.read("SELECT seq, body, content FROM journal ORDER BY seq"):
             self._next = seq + 1
             yield Entry(**orjson.loads(body)), content
 
+    @property
+    def length(self) -> int:
+        return self._next - 1
+
     def append(self, entry: Entry, content: bytes) -> None:
         statement = ("INSERT INTO journal VALUES (?, ?, ?)", (self._next, orjson.dumps(asdict(entry)), content))
         self._next += 1
-        self.last = self._records.submit([statement])
+        self._last = self._records.submit([statement])

@@ -3,6 +3,10 @@
 Theory of operation. Everything is read from memory; SQLite is only written to, by one thread which takes all that
 waits, writes it in one transaction and syncs once (group commit, WAL, synchronous=FULL). A write is visible in memory
 at once and durable when its `await` returns, so an answer given after that `await` survives a kill at any moment.
+
+When the disk refuses, whoever waits is told, so nothing is acknowledged; but memory is then ahead of the disk. What
+could not be written stays first in line and goes with the next transaction that succeeds, so that the two agree again as
+soon as there is room.
 """
 
 from __future__ import annotations
@@ -44,7 +48,8 @@ class Records:
         self._tables: dict[str, dict[str, Document]] = {}
         self._waiting: queue.SimpleQueue[tuple[list[Statement], Future[None]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
+        self._unwritten: list[Statement] = []
+        """What the disk has refused so far; the writer's."""
 
     def open(self) -> None:
         """Opens or makes the file and reads all documents. `StorageFailure` when it can't."""
@@ -109,8 +114,8 @@ class Records:
     def submit(self, statements: list[Statement]) -> Future[None]:
         """Hands statements to the writer; they are written in the order of submission, each list whole or not at all."""
         future: Future[None] = Future()
-        if self._failure is not None or self._thread is None:
-            future.set_exception(StorageFailure(f"{self.path} is not writable: {self._failure or 'it is closed'}"))
+        if self._thread is None:
+            future.set_exception(StorageFailure(f"{self.path} is closed"))
         else:
             self._waiting.put((statements, future))
         return future
@@ -150,17 +155,19 @@ class Records:
         # Whoever waited may be gone (a cancelled request); what it asked for is in memory already, so it is written all
         # the same. From here on nobody can cancel, and every future may be told how it went.
         told = [future for _, future in batch if future.set_running_or_notify_cancel()]
+        statements = [*self._unwritten, *(statement for listed, _ in batch for statement in listed)]
         try:
             database.execute("BEGIN IMMEDIATE")
-            for statements, _ in batch:
-                for statement, parameters in statements:
-                    database.execute(statement, parameters)
+            for statement, parameters in statements:
+                database.execute(statement, parameters)
             database.execute("COMMIT")
         except sqlite3.Error as failure:
-            # Memory is now ahead of the disk: nothing more is acknowledged, so that nothing acknowledged is lost.
-            self._failure = failure
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            self._unwritten = statements
             for future in told:
                 future.set_exception(StorageFailure(f"{self.path} can't be written: {failure}"))
             return
+        self._unwritten = []
         for future in told:
             future.set_result(None)
