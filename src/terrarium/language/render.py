@@ -24,7 +24,7 @@ from terrarium.language.types import DYNAMIC, List, Map, Object, Set, Tuple, Typ
 from terrarium.language.values import unknown
 
 if TYPE_CHECKING:
-    from terrarium.language.json_syntax import Item
+    from terrarium.language.json_reading import Item
 
 DEFAULT_WIDTH: Final = 78
 """How wide Terraform takes what is no terminal to be."""
@@ -221,7 +221,7 @@ class Renderer:
         return ""
 
     def _json_path(self, filename: str, byte: int) -> str:
-        from terrarium.language.json_syntax import path_at, read
+        from terrarium.language.json_reading import path_at, read
 
         root = self._roots.get(filename)
         if root is None:
