@@ -17,6 +17,7 @@ from terrarium.base.source import Pos, Range, Source
 from terrarium.base.suggest import nearest
 from terrarium.language.reading import MAX_DEPTH, too_deep
 from terrarium.language.step_parsing import number_value
+from terrarium.language.types import NUMBER
 from terrarium.language.values import FALSE, TRUE, Value
 
 
