@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from terrarium.engine.diff_tree import (
     CREATE,
@@ -50,8 +49,7 @@ IMPORTANT = ("id", "name", "tags")
 _NAME = re.compile(r"[^\W\d][\w-]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """How the surroundings want a node shown."""
 
     no_null_suffix: bool = False
@@ -61,7 +59,7 @@ class Style:
     hide_symbols: bool = False
 
     def inner(self) -> Style:
-        return replace(self, force_replacement=False, forbid_replacement=False)
+        return self._replace(force_replacement=False, forbid_replacement=False)
 
 
 def attribute_name(name: str) -> str:
@@ -97,7 +95,10 @@ def _escape(text: str) -> str:
     return text.replace("[", "\x00")
 
 
-def show(node: Node, depth: int = 0, style: Style = Style()) -> str:
+PLAIN = Style()
+
+
+def show(node: Node, depth: int = 0, style: Style = PLAIN) -> str:
     """The node as markup, without the symbol before it. `finish` makes text of it."""
     return _SHOW[node.__class__](node, depth, style)
 
@@ -266,12 +267,12 @@ def _line_diff(before: Any, after: Any, depth: int, style: Style) -> list[str]:
 
 def _json_text(node: Scalar, depth: int, style: Style, before: Any, after: Any) -> str:
     inner = compare_any(Change(before, after, node.action is not CREATE, node.action is not DELETE))
-    inner_style = replace(style.inner(), no_null_suffix=True)
+    inner_style = style.inner()._replace(no_null_suffix=True)
     note = forces = ""
     action = node.action
     if inner.action is NOOP and node.action is UPDATE:
         note = " # whitespace changes force replacement" if node.replace else " # whitespace changes"
-        inner_style = replace(inner_style, show_unchanged=True)
+        inner_style = inner_style._replace(show_unchanged=True)
         action = NOOP
     else:
         forces = _forces(node.replace, style)
@@ -294,8 +295,8 @@ def _elements(node: Elements, depth: int, style: Style) -> str:
     children_forced = node.replace and node.is_set and node.nested
     if not node.items:
         return f"\x00]{_null_suffix(node.action, style)}{_forces(own, style)}"
-    inner = replace(style.inner(), no_null_suffix=True, force_replacement=children_forced)
-    whole = replace(style.inner(), show_unchanged=True)
+    inner = style.inner()._replace(no_null_suffix=True, force_replacement=children_forced)
+    whole = style.inner()._replace(show_unchanged=True)
     lead = _indent(depth + 1)
     lines = [f"\x00{_forces(own, style)}"]
 
@@ -334,7 +335,7 @@ def _members(node: Members, depth: int, style: Style) -> str:
     if not node.items:
         return f"{{}}{_null_suffix(node.action, style)}{_forces(own, style)}"
     no_null = node.action is DELETE or node.nested if node.is_map else not node.nested
-    inner = replace(style.inner(), no_null_suffix=no_null, force_replacement=children_forced)
+    inner = style.inner()._replace(no_null_suffix=no_null, force_replacement=children_forced)
     names = {key: quote_go(key) if node.is_map else attribute_name(key) for key in node.items}
     width = 0 if node.is_map and node.nested else max(map(len, names.values()))
     lead = _indent(depth + 1)
@@ -344,7 +345,7 @@ def _members(node: Members, depth: int, style: Style) -> str:
         item = node.items[key]
         how = inner
         if not node.is_map and key in IMPORTANT:
-            how = replace(inner, show_unchanged=True)
+            how = inner._replace(show_unchanged=True)
         elif item.action is NOOP and not style.show_unchanged:
             unchanged += 1
             continue
@@ -364,7 +365,7 @@ def _block(node: BlockNode, depth: int, style: Style) -> str:
         return f"{{}}{_forces(node.replace, style)}"
     names = {key: attribute_name(key) for key in node.attributes}
     width = max(map(len, names.values()), default=0)
-    important, plain = replace(style.inner(), show_unchanged=True), style.inner()
+    important, plain = style.inner()._replace(show_unchanged=True), style.inner()
     lead = _indent(depth + 1)
     lines = [f"{{{_forces(node.replace, style)}"]
     unchanged = 0
@@ -413,7 +414,7 @@ def _block_type(name: str, blocks: Blocks, parent: BlockNode, lines: list[str], 
         if first and parent.attributes:
             lines.append("")
         first = False
-        how = replace(style.inner(), force_replacement=blocks.replace)
+        how = style.inner()._replace(force_replacement=blocks.replace)
         lines.extend(lead + w for w in warnings(item, depth + 1))
         label = f" {_escape(quote_go(key))}" if key else ""
         lines.append(f"{lead}{_symbol(item.action, how)}{attribute_name(name)}{label} {show(item, depth + 1, how)}")
@@ -427,7 +428,7 @@ def _unknown(node: UnknownNode, depth: int, style: Style) -> str:
     forces = _forces(node.replace, style)
     if node.action is CREATE or node.before is None:
         return f"(known after apply){forces}"
-    inner = replace(style.inner(), no_null_suffix=True, forbid_replacement=node.replace)
+    inner = style.inner()._replace(no_null_suffix=True, forbid_replacement=node.replace)
     return f"{show(node.before, depth, inner)} [yellow]->[reset] (known after apply){forces}"
 
 
@@ -445,7 +446,7 @@ def _sensitive(node: SensitiveNode, depth: int, style: Style) -> str:
 def _type_change(node: TypeChange, depth: int, style: Style) -> str:
     assert node.before is not None
     assert node.after is not None
-    style = replace(style, no_null_suffix=True)
+    style = style._replace(no_null_suffix=True)
     return f"{show(node.before, depth, style)} [yellow]->[reset] {show(node.after, depth, style)}"
 
 

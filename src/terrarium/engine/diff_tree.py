@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from terrarium.engine.plan import Action
 from terrarium.engine.provider import Attribute, Block, NestedBlock, NestedObject, Nesting
@@ -102,8 +102,7 @@ class WriteOnly(Node):
 # --- the two sides ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """Both sides of one part. `has_before`/`has_after` tell null from absent. `relevant` limits what counts as changed;
     `modern` schemas tell "" from null."""
 
@@ -139,15 +138,15 @@ class Change:
         return DELETE if self.after is None else NOOP
 
     def unchanged(self) -> Change:
-        return replace(
-            self, after=self.before, has_after=self.has_before, unknown=False, after_sensitive=self.before_sensitive
+        return self._replace(
+            after=self.before, has_after=self.has_before, unknown=False, after_sensitive=self.before_sensitive
         )
 
     def deleted(self) -> Change:
-        return replace(self, after=None, has_after=False, unknown=None, after_sensitive=None)
+        return self._replace(after=None, has_after=False, unknown=None, after_sensitive=None)
 
     def created(self) -> Change:
-        return replace(self, before=None, has_before=False, before_sensitive=None)
+        return self._replace(before=None, has_before=False, before_sensitive=None)
 
     def member(self, key: str) -> Change:
         b, a = _dict(self.before), _dict(self.after)
@@ -234,7 +233,7 @@ def _hidden(change: Change, compare: Compare, block: bool = False) -> Node | Non
     before, after = change.before_sensitive is True, change.after_sensitive is True
     if not before and not after:
         return None
-    inner = compare(replace(change, before_sensitive=False, after_sensitive=False))
+    inner = compare(change._replace(before_sensitive=False, after_sensitive=False))
     action = inner.action
     nothing = change.before is None and not change.has_before and change.after is None and not change.has_after
     if action is NOOP and before != after and not nothing:
@@ -245,17 +244,17 @@ def _hidden(change: Change, compare: Compare, block: bool = False) -> Node | Non
 def _later(change: Change, compare: Compare, inner_unknown: Any = False) -> Node | None:
     if change.unknown is not True:
         return None
-    change = replace(change, has_after=True)
+    change = change._replace(has_after=True)
     if change.before is None:
         return UnknownNode(change.action(), change.forces)
-    return UnknownNode(change.action(), change.forces, compare(replace(change.deleted(), unknown=inner_unknown)))
+    return UnknownNode(change.action(), change.forces, compare(change.deleted()._replace(unknown=inner_unknown)))
 
 
 def compare_type(change: Change, type: Type) -> Node:
     """A part by its type."""
     if not change.modern:
-        change = replace(change, before=change.before or None if change.before == "" else change.before)
-        change = replace(change, after=None if change.after == "" else change.after)
+        change = change._replace(before=change.before or None if change.before == "" else change.before)
+        change = change._replace(after=None if change.after == "" else change.after)
 
     def again(inner: Change) -> Node:
         return compare_type(inner, type)
@@ -294,7 +293,7 @@ def _object(change: Change, compares: dict[str, Compare], nested: bool) -> Membe
     items: dict[str, Node] = {}
     action = change.start()
     for name, compare in compares.items():
-        child = replace(change.member(name), has_before=False, has_after=False)
+        child = change.member(name)._replace(has_before=False, has_after=False)
         node = compare(child)
         if node.action is NOOP and child.before is None and child.after is None:
             continue
@@ -443,7 +442,7 @@ def _json_special(change: Change) -> Node | None:
     if change.unknown is True:
         if change.before is None:
             return UnknownNode(CREATE)
-        return UnknownNode(UPDATE, False, compare_any(replace(change.deleted(), unknown=False)))
+        return UnknownNode(UPDATE, False, compare_any(change.deleted()._replace(unknown=False)))
     return None
 
 
@@ -543,13 +542,13 @@ def compare_block(change: Change, block: Block) -> Node:
     special = _hidden(change, again, block=True) or _later(change, again, dict.fromkeys(block.attributes, True))
     if special is not None:
         return special
-    change = replace(change, modern=change.modern or is_modern(block))
+    change = change._replace(modern=change.modern or is_modern(block))
     action = change.start()
     node = BlockNode(action, change.forces)
     for name, attribute in block.attributes.items():
         if attribute.write_only:
             continue
-        child = replace(change.member(name), has_before=False, has_after=False)
+        child = change.member(name)._replace(has_before=False, has_after=False)
         found = compare_attribute(child, attribute)
         if found.action is NOOP and child.before is None and child.after is None:
             continue

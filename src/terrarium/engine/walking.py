@@ -100,7 +100,7 @@ class Walk:
         self.diagnostics: Diagnostics = []
         self.providers: dict[ProviderConfig, Provider] = {}
         self._lock = threading.Lock()
-        self._body_references: dict[int, list[Reference]] = {}
+        self._body_references: dict[int, tuple[nodes.Body, list[Reference]]] = {}
         self._visits: dict[str, Callable[[Node], Diagnostics]] = {
             "var": self.visit_variable,
             "local": self.visit_local,
@@ -332,13 +332,14 @@ class Walk:
 
         known = self._body_references.get(id(body))
         if known is not None:
-            return known
+            return known[1]
         if body.source.filename.endswith(".json"):
             found = schema_references(schema, body, self.plugins.decoder)
         else:
             found = body_references(body)
-        known = self._body_references[id(body)] = [r for r in map(parse, found) if isinstance(r, Reference)]
-        return known
+        parsed = [r for r in map(parse, found) if isinstance(r, Reference)]
+        self._body_references[id(body)] = body, parsed
+        return parsed
 
     # --- resources and checks ----------------------------------------------------------------------------------
 
