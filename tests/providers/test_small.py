@@ -1,17 +1,20 @@
 """The small providers through the contract; results with a seed are those of the real ones."""
 
+import hashlib
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
 from terrarium.language.values import null, number, string
 from terrarium.providers import builtin
-from terrarium.providers.archive import Entry, zipped
+from terrarium.providers.archive import Entry, tarred, zipped
 from terrarium.providers.cloudinit import rendered
 from terrarium.providers.gojson import decode_texts
+from terrarium.providers.goflate import deflate
 from terrarium.providers.gorand import GoRandom, seed_of
 from terrarium.providers.gotime import parse_rfc3339
 from terrarium.providers.values import block_value, plain
@@ -180,3 +183,40 @@ def test_importing_the_package_costs_nothing():
     code = "import sys, terrarium.providers as p; p.builtin(); print([m for m in sys.modules if m.startswith(('botocore', 'terrarium.providers.'))])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path.cwd())
     assert done.stdout.strip() == "[]"
+
+
+NOISE = bytes(GoRandom(7).below(256) for _ in range(3000))
+
+
+@pytest.mark.parametrize("level", [5, 6])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"f", id="one byte"),
+        pytest.param(b"a" * 1000, id="one run"),
+        pytest.param(NOISE, id="noise is stored"),
+        pytest.param(b"ab" * 70_000, id="the window slides"),
+        pytest.param(bytes(i * i % 251 for i in range(70_000)) + NOISE, id="many blocks"),
+    ],
+)
+def test_deflate_is_undone(content: bytes, level: int):
+    packed = deflate(content, level)
+    assert zlib.decompressobj(-15).decompress(packed) == content
+    assert packed.endswith(b"\0\0\xff\xff")
+
+
+def test_archives_have_the_hash_of_the_real_ones():
+    raw = tarred([Entry("f.txt", b"f", 0o644)])
+    assert hashlib.sha256(raw).hexdigest() == "8085b7e419de69d4cd82c245afe1a4f47ce1faf892a745cc7e442b861151bb10"
+
+
+@pytest.mark.parametrize(
+    "offset, moment",
+    [
+        ({"offset_months": 1, "offset_days": 2}, "2024-03-02T00:00:00Z"),
+        ({"offset_years": -1, "offset_hours": 5, "offset_minutes": -3, "offset_seconds": 7}, "2023-01-31T04:57:07Z"),
+    ],
+)
+def test_offsets_are_added_one_after_the_other(offset, moment):
+    assert made("time", "time_offset", {"base_rfc3339": "2024-01-31T00:00:00Z", **offset})["rfc3339"] == moment

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
+from terrarium.providers.goflate import deflate
 
 _SOURCES = ("source", "source_content_filename", "source_file", "source_dir")
 _CONFLICTS = {
@@ -45,6 +46,11 @@ class Entry:
     name: str
     content: bytes
     mode: int
+    date: int = 0
+    """As MS-DOS has it: files of a disk get Go's zero time, which overflows."""
+
+
+_NO_DATE = (1 + (1 << 5) + ((1 - 1980) << 9)) & 0xFFFF
 
 
 def _entries(config: Plain) -> Iterator[Entry]:
@@ -57,12 +63,14 @@ def _entries(config: Plain) -> Iterator[Entry]:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             relative = path.relative_to(folder).as_posix()
             if not any(_excluded(relative, pattern) for pattern in excluded):
-                yield Entry(relative, path.read_bytes(), path.stat().st_mode & 0o777 if fixed is None else fixed)
+                yield Entry(
+                    relative, path.read_bytes(), path.stat().st_mode & 0o777 if fixed is None else fixed, _NO_DATE
+                )
     elif config.get("source_file"):
         path = Path(config["source_file"])
         if not path.exists():
             raise _failed(f"error archiving file: could not archive missing file: {path}")
-        yield Entry(path.name, path.read_bytes(), path.stat().st_mode & 0o777 if fixed is None else fixed)
+        yield Entry(path.name, path.read_bytes(), path.stat().st_mode & 0o777 if fixed is None else fixed, _NO_DATE)
     elif config.get("source_content_filename"):
         content = (config.get("source_content") or "").encode()
         yield Entry(config["source_content_filename"], content, fixed or 0)
@@ -79,24 +87,17 @@ def _failed(reason: str) -> Refused:
     return Refused("Archive creation error", f"error creating archive: {reason}")
 
 
-def deflated(content: bytes) -> bytes:
-    """Compressed as Go does it: one block, then an empty stored one, which is the last.
+_MOST_EXACT = 16 << 20
+"""Beyond this size archives are packed by zlib, which is fast; their hashes are then not those of the real provider."""
+_ZIP_LEVEL, _GZIP_LEVEL = 5, 6
 
-    zlib's flush writes the same empty block without the mark of the last; the bit for it is looked for from the end.
-    """
-    deflater = zlib.compressobj(-1, zlib.DEFLATED, -15)
-    packed = bytearray(deflater.compress(content) + deflater.flush(zlib.Z_SYNC_FLUSH))
-    last = len(packed) * 8 - 4 * 8
-    for bit in range(last - 1, max(last - 17, -1), -1):
-        packed[bit // 8] ^= 1 << bit % 8
-        check = zlib.decompressobj(-15)
-        try:
-            if check.decompress(bytes(packed)) == content and check.eof and not check.unused_data:
-                return bytes(packed)
-        except zlib.error:
-            pass
-        packed[bit // 8] ^= 1 << bit % 8
-    raise AssertionError("a flushed stream ends with an empty block")
+
+def deflated(content: bytes, level: int) -> bytes:
+    """Compressed as Go does it, byte by byte."""
+    if len(content) <= _MOST_EXACT:
+        return deflate(content, level)
+    deflater = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return deflater.compress(content) + deflater.flush()
 
 
 def zipped(entries: Iterable[Entry]) -> bytes:
@@ -106,16 +107,16 @@ def zipped(entries: Iterable[Entry]) -> bytes:
     for entry in entries:
         name, offset = entry.name.encode(), out.tell()
         flags = 0x8 | (0x800 if any(b > 127 for b in name) else 0)
-        packed = deflated(entry.content)
+        packed = deflated(entry.content, _ZIP_LEVEL)
         crc = zlib.crc32(entry.content)
-        out.write(struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, flags, 8, 0, 0, 0, 0, 0, len(name), 0))
+        out.write(struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, flags, 8, 0, entry.date, 0, 0, 0, len(name), 0))
         out.write(name + packed)
         out.write(struct.pack("<IIII", 0x08074B50, crc, len(packed), len(entry.content)))
         system, mode = 0x314 if entry.mode else 0x14, ((0o100000 | entry.mode) << 16) if entry.mode else 0
         directory.write(
             struct.pack(
                 "<IHHHHHHIIIHHHHHII",
-                0x02014B50, system, 20, flags, 8, 0, 0, crc, len(packed), len(entry.content),
+                0x02014B50, system, 20, flags, 8, 0, entry.date, crc, len(packed), len(entry.content),
                 len(name), 0, 0, 0, 0, mode, offset,
             )
         )  # fmt: skip
@@ -134,11 +135,11 @@ def tarred(entries: Iterable[Entry]) -> bytes:
         out.write(_tar_header(entry) + entry.content + b"\0" * (-len(entry.content) % 512))
     raw = out.getvalue() + b"\0" * 1024
     trailer = struct.pack("<II", zlib.crc32(raw), len(raw) & 0xFFFFFFFF)
-    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflated(raw) + trailer
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflated(raw, _GZIP_LEVEL) + trailer
 
 
 def _tar_header(entry: Entry) -> bytes:
-    """A ustar header with every number written, as Go's `archive/tar` does; files belong to root, of 1970."""
+    """A ustar header with every number written, as Go's `archive/tar` does; files have no owner and are of 1970."""
     prefix, name = b"", entry.name.encode()
     if len(name) > 100:
         cut = name.index(b"/", len(name) - 101)
@@ -146,7 +147,7 @@ def _tar_header(entry: Entry) -> bytes:
     header = struct.pack(
         "100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x",
         name, b"%07o" % entry.mode, b"0000000", b"0000000", b"%011o" % len(entry.content), b"00000000000", b" " * 8,
-        b"0", b"", b"ustar", b"00", b"root", b"root", b"0000000", b"0000000", prefix,
+        b"0", b"", b"ustar", b"00", b"", b"", b"0000000", b"0000000", prefix,
     )  # fmt: skip
     return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
