@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import random
 import uuid
+from typing import Any
 
 _HEX = "0123456789abcdef"
 # Kubernetes leaves out vowels and look-alikes, so that no words arise (apimachinery/pkg/util/rand).
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
+class _System(random.SystemRandom):
+    """The system's randomness, asked once for all letters of an identifier."""
+
+    def choices(self, population: Any, weights: Any = None, *, cum_weights: Any = None, k: int = 1) -> list[Any]:
+        if weights is not None or cum_weights is not None:
+            return super().choices(population, weights, cum_weights=cum_weights, k=k)
+        words, count = os.urandom(4 * k), len(population)
+        return [population[int.from_bytes(words[at : at + 4]) * count >> 32] for at in range(0, 4 * k, 4)]
+
+
 class Ids:
     """Identifiers in the forms of AWS and Kubernetes. Without a seed they come from the system's randomness."""
 
     def __init__(self, seed: int | str | None = None) -> None:
-        self._random: random.Random = random.SystemRandom() if seed is None else random.Random(seed)
+        self._random: random.Random = _System() if seed is None else random.Random(seed)
 
     def hex(self, digits: int) -> str:
         return "".join(self._random.choices(_HEX, k=digits))
