@@ -215,7 +215,8 @@ def _quoted_field(line: str, lines: Sequence[str], at: int) -> tuple[str, str, i
         at += 1
 
 
-def _csv(values: Sequence[Value], type: Type) -> Value:
+def _csv(values: Sequence[Value], _: Type) -> Value:
+    type = _csv_type(values)
     records = read_csv(values[0].data)
     header = [nfc(name) for name in next(records)[1]]
     rows: list[Value] = []
@@ -248,9 +249,13 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "base64encode": plain([("str", STRING)], STRING, lambda text: base64.b64encode(text.encode()).decode()),
     "base64gzip": plain([("str", STRING)], STRING, lambda text: base64.b64encode(gzip(text.encode())).decode()),
-    "csvdecode": Function(parameters(("str", STRING)), _csv_type, _csv),
+    "csvdecode": Function(parameters(("str", STRING)), _csv_type, _csv, whole=True),
     "jsondecode": Function(
-        parameters(("str", STRING)), _json_type, lambda values, _: _decoded(values[0].data), not_null=False
+        parameters(("str", STRING)),
+        _json_type,
+        lambda values, _: _decoded(values[0].data),
+        not_null=False,
+        whole=True,
     ),
     "jsonencode": Function(
         (Parameter("val", DYNAMIC, allow_null=True, allow_unknown=True, allow_dynamic=True),), STRING, _json_encode

@@ -66,6 +66,8 @@ class Closure(Protocol):
 @dataclass(frozen=True, slots=True)
 class Function:
     """`returns` is a type, or finds it from the arguments (which may be unknown). `body` gets arguments and that type.
+    A `whole` body finds the type with the value: `returns` is then asked only when something is unknown, so that a
+    document is read once.
 
     `not_null`: the result is never null, which an unknown result then knows too. `lazy` functions get closures of their
     arguments in place of values (`try`, `can`).
@@ -78,6 +80,7 @@ class Function:
     not_null: bool = True
     description: str = ""
     lazy: Callable[[Sequence[Closure]], Value] | None = field(default=None, repr=False)
+    whole: bool = False
 
     def parameter(self, index: int) -> Parameter | None:
         return self.parameters[index] if index < len(self.parameters) else self.variadic
@@ -106,7 +109,10 @@ class Function:
         if open_type:
             # Even the type of the result is open; what follows in the call isn't looked at.
             return Value(DYNAMIC, UNREFINED, marks)
-        type = self.returns if isinstance(self.returns, Type) else self.returns(values)
+        if self.whole and not hidden:
+            type: Type = DYNAMIC
+        else:
+            type = self.returns if isinstance(self.returns, Type) else self.returns(values)
         if hidden:
             result = Value(type, UNREFINED)
         else:

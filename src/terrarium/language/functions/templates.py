@@ -121,11 +121,6 @@ class Templates:
         path, variables = values
         return render(self.load(path), variables.unmarked_deep(), Inside(self.table(), files=True))
 
-    def file_type(self, values: Sequence[Value]) -> Type:
-        if isinstance(values[0].data, Unknown) or isinstance(values[1].data, Unknown):
-            return DYNAMIC
-        return self.rendered(values).type
-
     def file(self, values: Sequence[Value], type: Type) -> Value:
         path, variables = values
         marks = path.marks | variables.marks_deep
@@ -210,7 +205,7 @@ def template_functions(disk: Disk, table: Table) -> dict[str, Function]:
                 Parameter("path", STRING, allow_unknown=True, allow_marked=True),
                 Parameter("vars", DYNAMIC, allow_unknown=True, allow_marked=True),
             ),
-            templates.file_type,
+            DYNAMIC,  # rendering finds the type
             templates.file,
             not_null=False,
         ),

@@ -455,7 +455,7 @@ def _encode(values: Sequence[Value], type: Type) -> Value:
 
 FUNCTIONS: Mapping[str, Function] = {
     "yamldecode": Function(
-        parameters(("src", STRING)), _decode_type, lambda values, _: decode(values[0].data), not_null=False
+        parameters(("src", STRING)), _decode_type, lambda values, _: decode(values[0].data), not_null=False, whole=True
     ),
     "yamlencode": Function(
         (Parameter("value", DYNAMIC, allow_null=True, allow_dynamic=True),), STRING, _encode, not_null=False
