@@ -31,6 +31,10 @@ class Door:
         self._api.check_verb(target, verb)
         return target
 
+    def _own(self, target: Target, obj: Obj) -> Obj:
+        """A copy that may be changed. Reading a structure copies anyway, so only the outermost level need be ours."""
+        return dict(obj) if self._api.schema_of(target) else fresh(obj)
+
     async def get(self, user: User, resource: Resource, namespace: str, name: str, subresource: str) -> Obj:
         target = await self._target(user, "get", resource, namespace, name, subresource)
         record = await self._api.get(target, Call(user))
@@ -71,7 +75,7 @@ class Door:
     ) -> Obj:
         target = await self._target(user, "create", resource, namespace, name, subresource)
         call = Call(user, agent)
-        made = self._api.read(target, _named(fresh(obj), target), call)
+        made = self._api.read(target, _named(self._own(target, obj), target), call)
         _, record = await self._api.create(target, made, call)
         return record.obj(target.kind) if record.entry.revision else record.stored
 
@@ -79,7 +83,7 @@ class Door:
         meta = obj["metadata"]
         target = await self._target(user, "update", resource, meta.get("namespace", ""), meta["name"], subresource)
         call = Call(user, agent)
-        made = self._api.read(target, _named(fresh(obj), target), call)
+        made = self._api.read(target, _named(self._own(target, obj), target), call)
         _, record = await self._api.update(target, made, call)
         return record.obj(target.kind) if record.entry.revision else record.stored
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from terrarium.base.clock import Clock, stopwatch
@@ -19,7 +20,7 @@ from terrarium.base.tasks import Tasks
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.client.contract import NODES, PODS, Client
 from terrarium.kube.client.informer import Informer
-from terrarium.kube.scheduler.binding import BIND_SECONDS, Binder, NotBound, Plan
+from terrarium.kube.scheduler.binding import BIND_SECONDS, Binder, NotBound, Plan, Waiting
 from terrarium.kube.scheduler.cache import Cache
 from terrarium.kube.scheduler.cycle import Decision, Sampling, decide
 from terrarium.kube.scheduler.events import Event, events
@@ -62,6 +63,7 @@ class Scheduler:
         configuration: Obj | None = None,
         plugins: Mapping[str, Entry] | None = None,
         host: str = "terrarium",
+        fast: FastPath | None = None,
     ) -> None:
         written = configuration or {}
         self._client = client
@@ -80,7 +82,7 @@ class Scheduler:
         self._context = {plural: Informer(client, resource, clock) for plural, resource in CONTEXT.items()}
         self._objects = InformerObjects(self._context)
         self._cache = Cache(self._objects)
-        self._fast = FastPath()
+        self._fast = fast or FastPath()
         self._queue = Queue(
             self._gate,
             lambda queued, event: helps(queued.plugins, queued.pod, event, self._objects),
@@ -125,6 +127,7 @@ class Scheduler:
             informer.start(self._tasks)
         for informer in self._informers():
             await informer.synced()
+        self._fast.prepare(self._cache.snapshot())
 
     def begin(self) -> None:
         """Decides and binds from now on."""
@@ -149,6 +152,11 @@ class Scheduler:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
+    @property
+    def waiting(self) -> Sequence[Waiting]:
+        """Pods that Permit plugins hold back; each can be allowed or rejected."""
+        return tuple(self._binder.waiting.values())
+
     def explain(self, namespace: str, name: str) -> dict[str, Any] | None:
         """Why a pod is where it is, or is not, as data; None when there is no such pod."""
         found = self._pods.get(namespace, name)
@@ -168,7 +176,15 @@ class Scheduler:
             return None
         pod = read_pod(found)
         framework = self._frameworks.get(pod.scheduler_name) or next(iter(self._frameworks.values()))
-        return heat_map(pod, framework, self._cache.snapshot())
+        record = self._history.get(pod.uid)
+        if not pod.node_name:
+            return heat_map(pod, framework, self._cache.snapshot())
+        # Of pods that stand only what others must know is kept; the decision has the pod as it was.
+        if record is not None and record.decision is not None:
+            pod = replace(record.decision.pod, node_name=pod.node_name)
+            return heat_map(pod, framework, self._cache.snapshot())
+        answer = heat_map(pod, framework, self._cache.snapshot())
+        return answer | {"problem": "What the pod demanded of its node is no longer known: it was placed long ago."}
 
     def looked_at(self, most: int = 200) -> list[dict[str, Any]]:
         """The pods of the last decisions, the newest first: namespace, name, node, message."""
