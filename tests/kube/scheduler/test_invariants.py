@@ -18,6 +18,7 @@ from tests.kube.scheduler.fake_cluster import FakeCluster, Faults
 from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
 from terrarium.kube.api.kinds import Obj
+from terrarium.kube.scheduler.fast import FastPath
 from terrarium.kube.scheduler.server import Scheduler
 from terrarium.kube.scheduler.views import pod_requests, read_node
 
@@ -66,7 +67,8 @@ def pod(name: str, draw: random.Random) -> Obj:
 class World:
     """The operations, and what has to hold after each of them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, fewest_nodes: int) -> None:
+        self.fewest_nodes = fewest_nodes
         self.draw = random.Random(seed)
         faults = Faults(error=0.02, lost=0.02, gone=0.01, broken_watch=0.01)
         self.cluster = FakeCluster(self.draw, faults)
@@ -88,7 +90,7 @@ class World:
         ]
 
     def _scheduler(self) -> Scheduler:
-        return Scheduler(self.cluster, self.clock, Ids(self.seed))
+        return Scheduler(self.cluster, self.clock, Ids(self.seed), fast=FastPath(self.fewest_nodes))
 
     def add_pod(self) -> None:
         self.serial += 1
@@ -179,8 +181,8 @@ class World:
             await asyncio.sleep(0)
 
 
-async def play(seed: int, operations: int) -> World:
-    world = World(seed)
+async def play(seed: int, operations: int, fewest_nodes: int) -> World:
+    world = World(seed, fewest_nodes)
     draw = world.draw
     await start(world)
     weights = [weight for weight, _ in world.operations]
@@ -208,10 +210,12 @@ async def start(world: World) -> None:
     await starting
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_never_twice_never_too_much(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "fewest_nodes"), [pytest.param(1, 200, id="plain plugins"), pytest.param(2, 1, id="fast path")]
+)
+def test_never_twice_never_too_much(seed: int, fewest_nodes: int) -> None:
     async def run() -> None:
-        world = await play(seed, OPERATIONS // 2)
+        world = await play(seed, OPERATIONS // 2, fewest_nodes)
         # When the faults stop, everything that fits finds its place, and nothing is forgotten.
         world.cluster.faults = Faults()
         for number in range(3):

@@ -18,6 +18,7 @@ from terrarium.base.ids import Ids
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.scheduler.cycle import Decision, decide
 from terrarium.kube.scheduler.explain import explain, heat_map
+from terrarium.kube.scheduler.fast import FastPath
 from terrarium.kube.scheduler.framework import Cycle
 from terrarium.kube.scheduler.history import History
 from terrarium.kube.scheduler.profiles import frameworks
@@ -183,7 +184,7 @@ def simulate(
     found no node, if there was one. `placed` is at most `MOST_COPIES`.
     """
     snapshot = _snapshot(objects)
-    ids = Ids(seed)
+    ids, fast = Ids(seed), FastPath()
     try:
         wanted = read_pod(_admitted(pod, objects))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -199,7 +200,7 @@ def simulate(
         raise Failure(f"it would not be scheduled at all: {gate.message}", "Remove spec.schedulingGates.")
 
     def one(copy: Pod) -> Decision:
-        return decide(framework, copy, snapshot, lambda best: best[ids.below(len(best))])
+        return decide(framework, copy, snapshot, lambda best: best[ids.below(len(best))], None, fast)
 
     places: Counter[str] = Counter()
     first: dict[str, Any] | None = None
