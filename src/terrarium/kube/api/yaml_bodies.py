@@ -52,9 +52,25 @@ def _plain(text: str) -> Any:
 
 
 class _Loader(_BASE):  # type: ignore[misc,valid-type]
-    """Builds values from nodes by the rules above."""
+    """Builds values from nodes by the rules above. Aliases may not make a document endless, or much larger than it is."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._left = len(stream) * 4 + 10_000
+        self._open: set[int] = set()
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise YamlError("yaml: document contains excessive aliasing")
+        if id(node) in self._open:
+            raise YamlError("yaml: anchor value contains itself")
+        self._open.add(id(node))
+        made = self._construct(node)
+        self._open.discard(id(node))
+        return made
+
+    def _construct(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.ScalarNode):
             if node.style or node.tag == "tag:yaml.org,2002:binary":
                 return node.value
@@ -89,15 +105,24 @@ def load(body: bytes) -> Any:
     except yaml.MarkedYAMLError as wrong:
         line = f"line {wrong.problem_mark.line + 1}: " if wrong.problem_mark else ""
         raise YamlError(f"yaml: {line}{wrong.problem or wrong}") from None
+    except YamlError:
+        raise
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as wrong:
         raise YamlError(f"yaml: {wrong}") from None
+    except RecursionError:
+        raise YamlError("yaml: exceeded max depth of 10000") from None
 
 
 def duplicates(body: bytes) -> list[str]:
     """Keys given twice: `line 7: key "a" already set in map`."""
     found: list[str] = []
 
+    walked: set[int] = set()
+
     def walk(node: yaml.Node | None) -> None:
+        if id(node) in walked:
+            return
+        walked.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 walk(item)

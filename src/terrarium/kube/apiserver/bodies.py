@@ -7,12 +7,15 @@ from typing import Any
 
 import orjson
 
+from terrarium.kube.api import json_faults, typed
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.apiserver import errors
 from terrarium.kube.apiserver.negotiate import JSON, PROTOBUF, YAML, Form, media_type
 from terrarium.kube.client.contract import ApiError
 
 LARGEST = 3 * 1024 * 1024
+DEEPEST = 200
+"""Levels of lists and objects in a body."""
 DEEPEST = 200
 """Levels of lists and objects in a body."""
 
@@ -25,22 +28,27 @@ def unsupported() -> ApiError:
     )
 
 
-def decode(body: bytes, content_type: str, expected: str) -> tuple[Any, list[str]]:
-    """The value in a body, and what it says twice, as warnings word it. `expected` is the kind for messages. 400 and 415 as `ApiError`."""
+_HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+"""What the real server reads first of every body, in Go's words."""
+
+
+def decode(body: bytes, content_type: str, expected: str) -> tuple[dict[str, Any], list[str]]:
+    """The object in a body (empty for `null`), and what it says twice, as warnings word it. `expected` is the kind for
+    messages. 400 and 415 as `ApiError`."""
     media = media_type(content_type) or JSON
+    twice: list[str] = []
+    value: Any
     if media == JSON:
-        return decode_json(body, expected), [f'duplicate field "{path}"' for path in duplicates(body)]
-    if media == YAML:
+        value = decode_json(body, expected)
+        twice = [f'duplicate field "{path}"' for path in duplicates(body)]
+    elif media == YAML:
         from terrarium.kube.api import yaml_bodies
 
         try:
-            return yaml_bodies.load(body), yaml_bodies.duplicates(body)
+            value, twice = yaml_bodies.load(body), yaml_bodies.duplicates(body)
         except yaml_bodies.YamlError as wrong:
-            raise errors.bad_request(
-                f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
-                f"error converting YAML to JSON: {wrong}"
-            ) from None
-    if media == PROTOBUF:
+            raise unread(str(wrong), body, expected) from None
+    elif media == PROTOBUF:
         from terrarium.kube.api import protobuf
 
         try:
@@ -49,7 +57,35 @@ def decode(body: bytes, content_type: str, expected: str) -> tuple[Any, list[str
             raise errors.bad_request(
                 f"the object provided is unrecognized (must be of type {expected}): {wrong}"
             ) from None
-    raise unsupported()
+    else:
+        raise unsupported()
+    return _headed(value, body, expected), twice
+
+
+def unread(why: str, body: bytes, expected: str) -> ApiError:
+    """A body that is no object of any kind."""
+    return errors.bad_request(
+        f"the object provided is unrecognized (must be of type {expected}): {why} ({begin(body)})"
+    )
+
+
+_FRONT = "couldn't get version/kind; json parse error: "
+
+
+def _headed(value: Any, body: bytes, expected: str) -> dict[str, Any]:
+    """An object whose kind and apiVersion are texts, if they are there."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        name = typed.json_type(value)
+        raise unread(f"{_FRONT}json: cannot unmarshal {name} into Go value of type {_HEAD}", body, expected)
+    for field in ("apiVersion", "kind"):
+        held = value.get(field)
+        if held is not None and not isinstance(held, str):
+            name = typed.json_type(held)
+            text = f"{_FRONT}json: cannot unmarshal {name} into Go struct field .{field} of type string"
+            raise unread(text, body, expected)
+    return value
 
 
 def decode_json(body: bytes, expected: str) -> Any:
@@ -64,10 +100,7 @@ def decode_json(body: bytes, expected: str) -> Any:
             return _clean(json.loads(body.decode("utf-8", "replace")))
         except ValueError:
             fault = json_fault(body)
-    raise errors.bad_request(
-        f"the object provided is unrecognized (must be of type {expected}): couldn't get version/kind; "
-        f"json parse error: {fault} ({body[:1024].hex()[:20]} ...)"
-    )
+    raise unread(f"{_FRONT}{fault}", body, expected)
 
 
 def too_deep(body: bytes) -> bool:
@@ -115,19 +148,8 @@ def begin(body: bytes, most: int = 30) -> str:
 
 
 def json_fault(body: bytes) -> str:
-    """What Go says of JSON it can't read, roughly."""
-    text = body.decode("utf-8", "replace")
-    if not text.strip():
-        return "unexpected end of JSON input"
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.pos >= len(text):
-            return "unexpected end of JSON input"
-        return f"invalid character {text[error.pos]!r} looking for beginning of value"
-    except RecursionError:
-        return "exceeded max depth"
-    return "invalid JSON"
+    """What Go says of JSON it can't read."""
+    return json_faults.fault(body) or "exceeded max depth"
 
 
 def duplicates(body: bytes) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import orjson
 
@@ -130,19 +129,12 @@ class Handlers:
         body = await request.body()
         name = self._body_kind(target)
         value, twice = bodies.decode(body, request.headers.get("content-type", ""), name)
-        if value is None:
-            value = {}
-        if not isinstance(value, dict):
-            raise errors.bad_request(
-                f"the object provided is unrecognized (must be of type {name}): couldn't get version/kind; "
-                f"json: cannot unmarshal {_json_name(value)} into Go value of type struct"
-            )
         gv = kind.group_version
         sub = kind.subresources.get(target.subresource)
         if sub is not None and sub.group_version is not None:
             gv = sub.group_version
-        value.setdefault("kind", name)
-        value.setdefault("apiVersion", str(gv))
+        value["kind"] = value.get("kind") or name
+        value["apiVersion"] = value.get("apiVersion") or str(gv)
         if value["kind"] != name or value["apiVersion"] != str(gv):
             self._wrong_kind(value, name, str(gv), body, custom=not kind.schema)
         if twice and call.validation != "Ignore":
@@ -154,8 +146,6 @@ class Handlers:
 
     def _wrong_kind(self, value: Obj, name: str, api_version: str, body: bytes, *, custom: bool) -> None:
         given, version = value["kind"], value["apiVersion"]
-        if not isinstance(given, str) or not isinstance(version, str):
-            raise errors.bad_request("couldn't get version/kind; json: kind and apiVersion must be strings")
         if version.count("/") > 1:
             raise errors.bad_request(
                 f"the object provided is unrecognized (must be of type {name}): unexpected GroupVersion string: {version} "
@@ -180,9 +170,7 @@ class Handlers:
                 f'"{version}" in scheme "pkg/runtime/scheme.go:110"'
             )
         raise errors.bad_request(
-            f"the object provided is unrecognized (must be of type {name}): "
-            if not given
-            else f"{given} in version {quote(plain)} cannot be handled as a {name}: "
+            f"{given} in version {quote(plain)} cannot be handled as a {name}: "
             f"converting ({plain}.{given}) to ({_inner(api_version)}.{name}): unknown conversion"
         )
 
@@ -314,7 +302,3 @@ class Handlers:
 def _inner(api_version: str) -> str:
     """The package that kube-apiserver keeps a group's objects in."""
     return api_version.rpartition("/")[0].partition(".")[0] or "core"
-
-
-def _json_name(value: Any) -> str:
-    return {list: "array", str: "string", bool: "bool", type(None): "null"}.get(type(value), "number")
