@@ -101,6 +101,12 @@ output "secret" {
             id="mapped",
         ),
         pytest.param(
+            'mock_provider "random" {\n mock_resource "random_password" {\n defaults = {\n id = ["x"]\n }\n }\n}\n'
+            'run "a" {\n}\n',
+            False,
+            id="of-wrong-type",
+        ),
+        pytest.param(
             'run "a" {\n assert {\n condition = output.id == "none"\n error_message = "real"\n }\n}\n', True, id="real"
         ),
         pytest.param(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from terrarium.base.diagnostics import Diagnostic, error
 from terrarium.base.ids import Ids
+from terrarium.base.source import Range
 from terrarium.engine.addresses import DATA, MANAGED
 from terrarium.engine.provider import (
     Attribute,
@@ -30,7 +31,7 @@ from terrarium.engine.testing.model import MockedType, Override
 from terrarium.language.convert import ConversionError, convert, format_path
 from terrarium.language.json_values import from_json
 from terrarium.language.types import BOOL, NUMBER, STRING, List, Map, Object, Set, Tuple, Type
-from terrarium.language.values import NULL, Value, boolean, null, number, string, unknown
+from terrarium.language.values import NULL, Value, boolean, null, number, object_of, string, tuple_of, unknown
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 _CREATE, _UPDATE = b"create", b"update"
@@ -45,6 +46,8 @@ class Filler:
     is_open: Callable[[Value], bool]
     as_unknown: bool
     problems: list[Diagnostic]
+    at: Range | None = None
+    """Where the test gives its values."""
 
     def block(self, block: Block, value: Value, given: Value | None) -> Value:
         """A block's value, filled."""
@@ -70,18 +73,33 @@ class Filler:
 
     def converted(self, name: str, type: Type, given: Value) -> Value:
         try:
-            return convert(_padded(given, type), type)
+            return convert(self.padded(given, type), type)
         except ConversionError as problem:
             where = format_path(problem.path)
             text = f"{where}: {problem.message}" if where else problem.message
             self.problems.append(
                 error(
                     "Failed to compute attribute",
-                    f"Terraform could not compute a value for the target type {type.friendly()} with the mocked data: "
-                    f'the value for the attribute "{name}" does not fit: {text}.',
+                    f"Terraform could not compute a value for the target type {type.friendly()} with the mocked data "
+                    f'defined at {self.at} with the attribute "{name}": {text}.',
                 )
             )
             return unknown(type)
+
+    def padded(self, given: Value, type: Type) -> Value:
+        """A value with made-up members for what objects in its type want and it lacks."""
+        data = given.data
+        if isinstance(type, Object) and isinstance(data, dict):
+            members = {
+                n: self.padded(data[n], t) if n in data else self._of_type(t)
+                for n, t in sorted(type.attributes.items())
+            }
+            return Value(Object({n: v.type for n, v in members.items()}), members)
+        if isinstance(type, List | Set) and isinstance(data, tuple):
+            return tuple_of(self.padded(v, type.element) for v in data)
+        if isinstance(type, Map) and isinstance(data, dict):
+            return object_of({k: self.padded(v, type.element) for k, v in data.items()})
+        return given
 
     def nested_object(self, nested: NestedObject, value: Value, given: Value | None) -> Value:
         inner = Block(attributes=nested.attributes)
@@ -138,14 +156,6 @@ def _member(given: Value | None, name: str) -> Value | None:
     return given.data.get(name) if given is not None and isinstance(given.data, dict) else None
 
 
-def _padded(given: Value, type: Type) -> Value:
-    """An object with null for what its type wants and it lacks."""
-    if isinstance(type, Object) and isinstance(given.data, dict):
-        data = {n: given.data.get(n, null(t)) for n, t in sorted(type.attributes.items())}
-        return Value(Object({n: v.type for n, v in data.items()}), data)
-    return given
-
-
 def _is_null(value: Value) -> bool:
     return value.data is NULL
 
@@ -165,6 +175,7 @@ class Pretender:
     block: Block
     values: Value | None
     while_planning: bool
+    at: Range | None = None
 
     def plan(self, prior: Value, proposed: Value) -> PlanResult:
         if proposed.is_null:
@@ -173,19 +184,19 @@ class Pretender:
             return PlanResult(proposed, private=_UPDATE)
         problems: list[Diagnostic] = []
         given = self.values if self.while_planning else None
-        filler = Filler(self.ids, given, _is_null, not self.while_planning, problems)
+        filler = Filler(self.ids, given, _is_null, not self.while_planning, problems, self.at)
         return PlanResult(filler.block(self.block, proposed, given), (), _CREATE, tuple(problems))
 
     def apply(self, prior: Value, planned: Value) -> StateResult:
         if planned.is_null or not prior.is_null:
             return StateResult(planned)
         problems: list[Diagnostic] = []
-        filler = Filler(self.ids, self.values, _is_unknown, False, problems)
+        filler = Filler(self.ids, self.values, _is_unknown, False, problems, self.at)
         return StateResult(filler.block(self.block, planned, self.values), b"", tuple(problems))
 
     def read_data(self, config: Value) -> ValueResult:
         problems: list[Diagnostic] = []
-        filler = Filler(self.ids, self.values, _is_null, False, problems)
+        filler = Filler(self.ids, self.values, _is_null, False, problems, self.at)
         return ValueResult(filler.block(self.block, config, self.values), tuple(problems))
 
 
@@ -204,7 +215,7 @@ class MockedProvider:
         mocked = self._types.get((mode, type))
         if mocked is None:
             return Pretender(self._ids, block, None, False)
-        return Pretender(self._ids, block, mocked.defaults, mocked.while_planning)
+        return Pretender(self._ids, block, mocked.defaults, mocked.while_planning, mocked.range)
 
     def schema(self) -> ProviderSchema:
         return self._real.schema()
@@ -259,15 +270,15 @@ class MockedProvider:
 class OverriddenProvider(MockedProvider):
     """The provider of one object with an `override_…` block: asked for nothing but schema and validation."""
 
-    def __init__(self, real: Provider, values: Value | None, while_planning: bool, ids: Ids) -> None:
+    def __init__(self, real: Provider, override: Override, ids: Ids) -> None:
         super().__init__(real, {}, ids)
-        self._values = values
-        self._while_planning = while_planning
+        self._override = override
 
     def _pretender(self, mode: str, type: str) -> Pretender:
         schema = self.schema()
         block = (schema.resources if mode == MANAGED else schema.data_sources)[type].block
-        return Pretender(self._ids, block, self._values, self._while_planning)
+        override = self._override
+        return Pretender(self._ids, block, override.values, override.while_planning, override.range)
 
     def import_(self, type: str, id: str) -> ImportResult:
         from terrarium.engine.provider import ImportedObject

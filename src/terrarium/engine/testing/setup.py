@@ -47,7 +47,7 @@ class Setup:
         own: Sequence[Override] = provider.overrides if isinstance(provider, MockedProvider) else ()
         for override in (*self.overrides, *own):
             if override.kind != "override_module" and means(override, address):
-                return OverriddenProvider(provider, override.values, override.while_planning, self.ids)
+                return OverriddenProvider(provider, override, self.ids)
         return provider
 
 
