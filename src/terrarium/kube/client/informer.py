@@ -27,6 +27,7 @@ Handler = Callable[[Obj | None, Obj | None], None]
 Index = Callable[[Obj], Iterable[str]]
 
 PAGE = 500
+_SHORTEST_PAUSE = 0.05
 _LONGEST_PAUSE = 30.0
 
 
@@ -111,11 +112,12 @@ class Informer:
         return list(self._indexes[name][1].get(value, {}).values())
 
     async def _follow(self) -> None:
-        pause = 0.05
+        pause = _SHORTEST_PAUSE
         while True:
+            listed, since = "", self._clock.time()
             try:
                 await self._list()
-                pause = 0.05
+                listed, since = self.revision, self._clock.time()
                 while True:
                     before = self.revision
                     await self._watch()
@@ -123,11 +125,16 @@ class Informer:
                         # A watch that ends without a word must not make a busy loop.
                         await self._clock.sleep(0.05)
             except ApiError as error:
-                if error.code == 410:
-                    continue
-                log.warning("%s: %s; trying again in %.2f s", self.resource, error, pause)
+                failure: ApiError | OSError = error
             except OSError as error:
-                log.info("%s: %s; trying again in %.2f s", self.resource, error, pause)
+                failure = error
+            # A watch that told something, or lasted, was worth its list; only then the next one comes at once.
+            if listed and (self.revision != listed or self._clock.time() - since > _LONGEST_PAUSE):
+                pause = _SHORTEST_PAUSE
+                if isinstance(failure, ApiError) and failure.code == 410:
+                    continue
+            level = logging.WARNING if isinstance(failure, ApiError) and failure.code != 410 else logging.INFO
+            log.log(level, "%s: %s; trying again in %.2f s", self.resource, failure, pause)
             await self._clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
