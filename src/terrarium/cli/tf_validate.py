@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.cli.tf_flags import parse
@@ -26,7 +27,8 @@ def validate(world: World, args: Sequence[str]) -> int:
         world.colour = False
     if len(flags.rest) > 1:
         return world.fail(error("Too many command line arguments", "Expected at most one positional argument."))
-    diagnostics = found(world)
+    tests = None if flags.flag("no-tests") else flags.text("test-directory") or "tests"
+    diagnostics = found(world, tests)
     if flags.flag("json"):
         return as_json(world, diagnostics)
     if has_errors(diagnostics):
@@ -38,12 +40,19 @@ def validate(world: World, args: Sequence[str]) -> int:
     return 0
 
 
-def found(world: World) -> list[Diagnostic]:
-    """Everything that is wrong with the configuration of the working folder."""
+def found(world: World, tests: str | None = None) -> list[Diagnostic]:
+    """Everything that is wrong with the configuration of the working folder, and with the test files there and in its
+    folder `tests`, if that is given."""
     from terrarium.engine.validation import validate as check
     from terrarium.engine.walking import Session
 
     root, diagnostics = world.configuration()
+    if tests is not None and any(f for folder in (Path(), Path(tests)) for f in folder.glob("*.tftest.*")):
+        from terrarium.engine.testing.reading import test_problems
+
+        problems, sources = test_problems(Path(), tests)
+        world.sources.update(sources)
+        diagnostics += problems
     if has_errors(diagnostics):
         return diagnostics
     session = Session(root, world.plugins, {}, world.workspace, world.original_folder, functions=world.functions(True))

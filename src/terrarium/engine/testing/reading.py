@@ -13,7 +13,7 @@ from terrarium.engine.addresses import DATA, MANAGED
 from terrarium.engine.configuration import Module, ModuleCall, ModuleNode, ProviderBlock
 from terrarium.engine.loading import parse_text
 from terrarium.engine.loading_reader import Reader, attributes, blocks, read_check_rule, read_provider_ref
-from terrarium.engine.module_tree import Files
+from terrarium.engine.module_tree import Disk, Files
 from terrarium.engine.plan import Mode
 from terrarium.engine.references import MoveEnd, module_and_resource
 from terrarium.engine.testing.model import (
@@ -438,6 +438,17 @@ def read_tests(files: Files, base: Path, directory: str) -> tuple[list[TestFile]
     return found, sources, diagnostics
 
 
+def test_problems(base: Path, directory: str) -> tuple[list[Diagnostic], dict[str, Source]]:
+    """What is wrong with test files before any is run, and their texts."""
+    from terrarium.engine.testing.expectations import expected_of
+
+    files, sources, diagnostics = read_tests(Disk(base), base, directory)
+    for file in files:
+        for run in file.runs:
+            diagnostics += expected_of(run.expected)[1]
+    return diagnostics, sources
+
+
 def module_key(file: TestFile, run: Run) -> str:
     """The key of a run's module in the manifest that `init` writes."""
     name = file.path
@@ -463,4 +474,4 @@ def module_calls(files: Sequence[TestFile]) -> list[ModuleNode]:
     return found
 
 
-__all__ = ["SUFFIXES", "TestReader", "module_calls", "module_key", "read_tests"]
+__all__ = ["SUFFIXES", "TestReader", "module_calls", "module_key", "read_tests", "test_problems"]
