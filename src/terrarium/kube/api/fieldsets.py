@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from terrarium.kube.api.patches import equal
 from terrarium.kube.api.shapes import ANY, Shape
@@ -60,6 +63,13 @@ def decode(tree: Mapping[str, Any] | None) -> Fields:
 
 def encode(fields: Fields) -> dict[str, Any]:
     """As `fieldsV1`."""
+    found: dict[str, Any] = orjson.loads(_encoded(fields))
+    return found
+
+
+@lru_cache(maxsize=2048)
+def _encoded(fields: Fields) -> bytes:
+    """Objects of one kind by one manager mostly have the same fields."""
     root: dict[str, Any] = {}
     prefixes = {path[:end] for path in fields for end in range(1, len(path))}
     for path in sorted(fields):
@@ -68,7 +78,7 @@ def encode(fields: Fields) -> dict[str, Any]:
             node = node.setdefault(element, {})
         if path in prefixes:
             node["."] = {}
-    return _sorted(root)
+    return orjson.dumps(_sorted(root))
 
 
 def _sorted(tree: dict[str, Any]) -> dict[str, Any]:
