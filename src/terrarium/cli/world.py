@@ -217,6 +217,12 @@ def shell(directory: Path | None) -> None:
     variables["TERRARIUM_SHELL"] = str(folder)
     program = os.environ.get("SHELL") or "/bin/sh"
     print(f"A shell for the world in {folder}; leave it with exit.", file=sys.stderr)
+    clusters = [cluster["name"] for cluster in ask(folder, {"do": "status"}).get("clusters", ())]
+    if clusters:
+        print(
+            f"Clusters: {', '.join(clusters)}. Point kubectl at one with: aws eks update-kubeconfig --name {clusters[0]}",
+            file=sys.stderr,
+        )
     sys.exit(subprocess.call([program], env={**os.environ, **variables}))
 
 
