@@ -208,7 +208,7 @@ def test_kopf(kube: Kube) -> None:
     def login(**held: Any) -> Any:
         return kopf.login_with_kubeconfig(**held)
 
-    @kopf.on.create("example.com", "v1", "lamps", registry=registry)
+    @kopf.on.create("example.com", "v1", "lamps", registry=registry, id="lit")
     def lit(spec: Any, **_: Any) -> dict[str, Any]:
         return {"lumens": spec["watts"] * 80}
 
