@@ -224,6 +224,8 @@ class HumanView(_View):
         if self.verbose:
             self._verbose(report.outcome.shown)
         self.world.say(report.diagnostics)
+        if any(d.severity is Severity.WARNING for d in report.diagnostics):
+            self.world.out("")
 
     def _verbose(self, shown: Plan | State | None) -> None:
         world = self.world
