@@ -14,6 +14,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from terrarium.base.clock import Clock, rfc3339, rfc3339_micro
@@ -179,7 +180,7 @@ class Recorder:
             known.count += 1
             known.last = now
             if known.count == 2:
-                self._later(pod, functools.partial(self._write_series, known))
+                self._later(pod, functools.partial(self._write_series, known, 2))
             else:
                 known.unwritten = True
             return
@@ -207,11 +208,11 @@ class Recorder:
             event["related"] = reference(related)
         self._later(pod, lambda: self._client.create(EVENTS, event, pod.namespace))
 
-    async def _write_series(self, series: _Series) -> None:
-        from_seconds = rfc3339_micro(self._clock.now())
-        series.unwritten = False
+    async def _write_series(self, series: _Series, count: int) -> None:
+        series.unwritten = series.count != count
         series.written = self._clock.time()
-        change = {"series": {"count": series.count, "lastObservedTime": from_seconds}}
+        last = rfc3339_micro(datetime.fromtimestamp(series.last, UTC))
+        change = {"series": {"count": count, "lastObservedTime": last}}
         await self._client.patch(EVENTS, series.name, change, series.namespace, type="merge")
 
     async def finish_series(self) -> None:
@@ -221,7 +222,7 @@ class Recorder:
             over = now - series.last > FINISHED_SECONDS
             if series.unwritten and (over or now - series.written > REFRESH_SECONDS):
                 try:
-                    await self._write_series(series)
+                    await self._write_series(series, series.count)
                 except (ApiError, OSError) as failure:
                     log.info("can't count up an event: %s", failure)
             if over:
