@@ -24,7 +24,7 @@ _PATCHES: Mapping[PatchType, str] = {
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
-_KEPT = 8
+_KEPT = 64
 Headers = Sequence[tuple[str, str]]
 _LINE = 64 * 1024 * 1024
 
