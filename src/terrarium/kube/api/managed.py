@@ -220,7 +220,7 @@ def _is_reset(meta: Mapping[str, Any]) -> bool:
     """Whether a client gave `[]` (read as None) or `[{}]`."""
     if "managedFields" not in meta:
         return False
-    entries = meta["managedFields"] or ()
+    entries = meta["managedFields"] or []
     return len(entries) == 0 or (len(entries) == 1 and not any((entries[0] or {}).values()))
 
 

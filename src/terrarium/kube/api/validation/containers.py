@@ -442,10 +442,22 @@ def common(errors: Errors, container: Obj, volumes: Mapping[str, Obj], path: str
     devices(errors, container, volumes, f"{path}.volumeDevices")
     errors.required_one_of(f"{path}.imagePullPolicy", container.get("imagePullPolicy"), PULL_POLICIES)
     resources(errors, container.get("resources"), f"{path}.resources")
-    for where, policy in items(container.get("resizePolicy"), f"{path}.resizePolicy"):
-        errors.one_of(f"{where}.resourceName", policy.get("resourceName"), ("cpu", "memory"))
-        errors.one_of(f"{where}.restartPolicy", policy.get("restartPolicy"), ("NotRequired", "RestartContainer"))
-    security(errors, container.get("securityContext"), f"{path}.securityContext")
+    _resize_policies(errors, container, f"{path}.resizePolicy", spec)
+    host_users = spec.get("hostUsers") is not False
+    security(errors, container.get("securityContext"), f"{path}.securityContext", host_users=host_users)
+
+
+def _resize_policies(errors: Errors, container: Obj, path: str, spec: Obj) -> None:
+    seen: set[str] = set()
+    for where, policy in items(container.get("resizePolicy"), path):
+        resource, restart = policy.get("resourceName") or "", policy.get("restartPolicy") or ""
+        if resource in seen:
+            errors.duplicate(where, resource)
+        seen.add(resource)
+        errors.required_one_of(path, resource, ("cpu", "memory"))
+        errors.required_one_of(path, restart, ("NotRequired", "RestartContainer"))
+        if spec.get("restartPolicy") == "Never" and restart != "NotRequired":
+            errors.invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")
 
 
 def _duplicates(errors: Errors, name: str, seen: set[str], path: str) -> None:

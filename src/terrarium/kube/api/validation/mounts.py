@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from terrarium.kube.api.kinds import Obj
+from terrarium.kube.api.validation import windows
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 
 
@@ -13,6 +14,13 @@ def descending(errors: Errors, text: str, path: str) -> None:
     if text.startswith("/"):
         errors.invalid(path, text, "must be a relative path")
     no_dots(errors, text, path)
+
+
+def unreserved(errors: Errors, text: str, path: str) -> None:
+    """A relative path that stays below where it is, and off the names that atomic writers use."""
+    descending(errors, text, path)
+    if text.startswith("..") and not text.startswith("../"):
+        errors.invalid(path, text, "must not start with '..'")
 
 
 def no_dots(errors: Errors, text: str, path: str) -> None:
@@ -55,6 +63,18 @@ def mounts(errors: Errors, container: Obj, volumes: Mapping[str, Obj], path: str
                     "Bidirectional mount propagation is available only to privileged containers",
                 )
             errors.one_of(f"{path}.mountPropagation", propagation, ("Bidirectional", "HostToContainer", "None"))
+        _recursive(errors, mount, f"{where}.recursiveReadOnly")
+
+
+def _recursive(errors: Errors, mount: Obj, path: str) -> None:
+    wish = mount.get("recursiveReadOnly")
+    if wish in ("Enabled", "IfPossible"):
+        if not mount.get("readOnly"):
+            errors.forbidden(path, "may only be specified when readOnly is true")
+        if mount.get("mountPropagation") not in (None, "None"):
+            errors.forbidden(path, "may only be specified when mountPropagation is None or not specified")
+    elif wish is not None and wish != "Disabled":
+        errors.unsupported(path, wish, ("Disabled", "Enabled", "IfPossible"))
 
 
 def devices(errors: Errors, container: Obj, volumes: Mapping[str, Obj], path: str) -> None:
@@ -139,13 +159,16 @@ def apparmor(errors: Errors, profile: Obj | None, path: str) -> None:
         errors.unsupported(f"{path}.type", kind, ("Localhost", "RuntimeDefault", "Unconfined"))
 
 
-def security(errors: Errors, held: Obj | None, path: str) -> None:
+def security(errors: Errors, held: Obj | None, path: str, *, host_users: bool = True) -> None:
+    """A container's security context. `host_users`: the pod has no user namespace of its own."""
     if held is None:
         return
     identity(errors, held.get("runAsUser"), f"{path}.runAsUser")
     identity(errors, held.get("runAsGroup"), f"{path}.runAsGroup")
     if held.get("procMount") is not None:
         errors.one_of(f"{path}.procMount", held["procMount"], ("Default", "Unmasked"))
+        if held["procMount"] == "Unmasked" and host_users:
+            errors.invalid(f"{path}.procMount", "Unmasked", "`hostUsers` must be false to use `Unmasked`")
     seccomp(errors, held.get("seccompProfile"), f"{path}.seccompProfile")
     if held.get("allowPrivilegeEscalation") is False:
         if held.get("privileged"):
@@ -161,4 +184,5 @@ def security(errors: Errors, held: Obj | None, path: str) -> None:
                 Raw("core.SecurityContext{}"),
                 "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
             )
+    windows.options(errors, held.get("windowsOptions"), f"{path}.windowsOptions")
     apparmor(errors, held.get("appArmorProfile"), f"{path}.appArmorProfile")

@@ -92,9 +92,14 @@ def _backend(errors: Errors, backend: Obj, path: str) -> None:
     if resource is not None and service is not None:
         errors.invalid(path, "", "cannot set both resource and service backends")
     elif resource is not None:
+        if resource.get("apiGroup") is not None:
+            group = resource["apiGroup"]
+            errors.invalids(f"{path}.resource.apiGroup", group, names.dns_subdomain(group))
         for name in ("kind", "name"):
             if not resource.get(name):
                 errors.required(f"{path}.resource.{name}")
+            else:
+                errors.invalids(f"{path}.resource.{name}", resource[name], names.path_segment(resource[name]))
     elif service is None:
         errors.invalid(path, "", "resource or service backend is required")
     else:

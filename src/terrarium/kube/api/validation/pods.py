@@ -11,7 +11,7 @@ from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, FieldError, Obj
 from terrarium.kube.api.prepare.pods import qos_class
 from terrarium.kube.api.quantity import Quantity
-from terrarium.kube.api.validation import containers, meta, mounts, scheduling
+from terrarium.kube.api.validation import containers, meta, mounts, scheduling, windows
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 from terrarium.kube.api.validation.volumes import volumes as check_volumes
 
@@ -119,6 +119,7 @@ def security(errors: Errors, spec: Obj, path: str) -> None:
     mounts.seccomp(errors, held.get("seccompProfile"), f"{where}.seccompProfile")
     if held.get("supplementalGroupsPolicy") is not None:
         errors.one_of(f"{where}.supplementalGroupsPolicy", held["supplementalGroupsPolicy"], ("Merge", "Strict"))
+    windows.options(errors, held.get("windowsOptions"), f"{where}.windowsOptions")
     mounts.apparmor(errors, held.get("appArmorProfile"), f"{where}.appArmorProfile")
 
 
@@ -141,33 +142,7 @@ def _os(errors: Errors, spec: Obj, path: str) -> None:
                         f"{where}.securityContext.windowsOptions", "windows options cannot be set for a linux pod"
                     )
     else:
-        _windows(errors, spec, path)
-
-
-_NOT_ON_WINDOWS = (
-    "appArmorProfile",
-    "seLinuxOptions",
-    "seccompProfile",
-    "fsGroup",
-    "fsGroupChangePolicy",
-    "sysctls",
-    "runAsUser",
-    "runAsGroup",
-    "supplementalGroups",
-    "supplementalGroupsPolicy",
-)
-
-
-def _windows(errors: Errors, spec: Obj, path: str) -> None:
-    for name in ("hostPID", "hostIPC"):
-        if spec.get(name):
-            errors.forbidden(f"{path}.{name}", "cannot be set for a windows pod")
-    held = spec.get("securityContext") or {}
-    for name in _NOT_ON_WINDOWS:
-        if held.get(name) is not None:
-            errors.forbidden(f"{path}.securityContext.{name}", "cannot be set for a windows pod")
-    if spec.get("shareProcessNamespace") is not None:
-        errors.forbidden(f"{path}.shareProcessNamespace", "cannot be set for a windows pod")
+        windows.forbidden_on_windows(errors, spec, path)
 
 
 def _host_users(errors: Errors, spec: Obj, path: str) -> None:
@@ -236,17 +211,17 @@ def pod_spec(errors: Errors, spec: Obj, path: str) -> None:
         )
     if spec.get("preemptionPolicy") is not None:
         errors.one_of(f"{path}.preemptionPolicy", spec["preemptionPolicy"], ("PreemptLowerPriority", "Never"))
-    for name in sorted(spec.get("overhead") or {}):
-        where = f"{path}.overhead[{name}]"
-        containers.container_resource_name(errors, name, where)
+    if spec.get("overhead"):
+        containers.resources(errors, {"limits": spec["overhead"]}, f"{path}.overhead")
     _os(errors, spec, path)
+    windows.host_process(errors, spec, path)
 
 
 def _aliases(errors: Errors, spec: Obj, path: str) -> None:
     for where, alias in items(spec.get("hostAliases"), f"{path}.hostAliases"):
         ip(errors, alias.get("ip") or "", f"{where}.ip")
-        for name in alias.get("hostnames") or ():
-            errors.invalids(f"{where}.hostnames", name, names.dns_subdomain(name))
+        for index, name in enumerate(alias.get("hostnames") or ()):
+            errors.invalids(f"{where}.hostnames[{index}]", name, names.dns_subdomain(name))
 
 
 def template_spec(errors: Errors, template: Obj, path: str) -> None:
@@ -268,6 +243,18 @@ def pod(errors: Errors, obj: Obj, context: Context) -> None:
     if context.old is None and spec.get("ephemeralContainers"):
         errors.forbidden("spec.ephemeralContainers", "cannot be set on create")
     _apparmor_annotations(errors, obj)
+    _claims(errors, obj)
+
+
+def _claims(errors: Errors, obj: Obj) -> None:
+    """Claims of ephemeral volumes are named by pod and volume."""
+    name = (obj.get("metadata") or {}).get("name") or ""
+    for where, volume in items((obj.get("spec") or {}).get("volumes"), "spec.volumes"):
+        if volume.get("ephemeral") is None or not volume.get("name"):
+            continue
+        claim = f"{name}-{volume['name']}"
+        for fault in names.dns_subdomain(claim):
+            errors.invalid(f"{where}.name", volume["name"], f"PVC name {gotext.quote(claim)}: {fault}")
 
 
 def _apparmor_annotations(errors: Errors, obj: Obj) -> None:

@@ -223,14 +223,7 @@ def service(errors: Errors, obj: Obj, context: Context) -> None:
     _affinity(errors, spec)
     _addresses(errors, spec, context)
     for index, text in enumerate(spec.get("externalIPs") or ()):
-        if not is_ip(text):
-            errors.invalid(f"spec.externalIPs[{index}]", text, BAD_IP)
-        elif ipaddress.ip_address(text).is_loopback:
-            errors.invalid(
-                f"spec.externalIPs[{index}]", text, "may not be in the loopback range (127.0.0.0/8, ::1/128)"
-            )
-        elif ipaddress.ip_address(text).is_unspecified:
-            errors.invalid(f"spec.externalIPs[{index}]", text, f"may not be unspecified ({text})")
+        _special_ip(errors, text, f"spec.externalIPs[{index}]")
     kind = spec.get("type")
     if not kind:
         errors.required("spec.type")

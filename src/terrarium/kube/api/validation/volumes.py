@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from terrarium.kube.api import names
+from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.api.quantity import Quantity
 from terrarium.kube.api.validation import storage
 from terrarium.kube.api.validation.containers import VOLUME_PATHS, field_ref, resource_field
-from terrarium.kube.api.validation.fields import Errors, items
-from terrarium.kube.api.validation.mounts import descending, no_dots
+from terrarium.kube.api.validation.fields import Errors, Raw, items
+from terrarium.kube.api.validation.mounts import no_dots, unreserved
 
 HOST_PATH_TYPES = (
     "",
@@ -49,7 +50,7 @@ def key_to_path(errors: Errors, entries: Any, path: str) -> None:
         if not entry.get("path"):
             errors.required(f"{where}.path")
         else:
-            descending(errors, entry["path"], f"{where}.path")
+            unreserved(errors, entry["path"], f"{where}.path")
         mode(errors, entry.get("mode"), f"{where}.mode")
 
 
@@ -86,7 +87,7 @@ def downward_file(errors: Errors, entry: Obj, path: str) -> None:
     if not entry.get("path"):
         errors.required(f"{path}.path")
     else:
-        descending(errors, entry["path"], f"{path}.path")
+        unreserved(errors, entry["path"], f"{path}.path")
     if entry.get("fieldRef") is not None:
         field_ref(errors, entry["fieldRef"], VOLUME_PATHS, f"{path}.fieldRef")
         if entry.get("resourceFieldRef") is not None:
@@ -151,8 +152,8 @@ def _token(errors: Errors, token: Obj, path: str, outer: str) -> None:
         errors.invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
     if not token.get("path"):
         errors.required(f"{outer}.path")
-    elif token["path"].startswith("/"):
-        errors.invalid(f"{outer}.path", token["path"], "must be a relative path")
+    else:
+        unreserved(errors, token["path"], f"{outer}.path")
 
 
 def nfs(errors: Errors, source: Obj, path: str) -> None:
@@ -192,31 +193,116 @@ def image(errors: Errors, source: Obj, path: str) -> None:
     errors.required_one_of(f"{path}.pullPolicy", source.get("pullPolicy"), ("Always", "IfNotPresent", "Never"))
 
 
+def partitioned(field: str) -> Source:
+    """A disk with a partition: 0 stands for none."""
+
+    def check(errors: Errors, source: Obj, path: str) -> None:
+        required(field)(errors, source, path)
+        number = source.get("partition") or 0
+        if not 0 <= number <= 255:
+            errors.invalid(f"{path}.partition", number, "must be between 1 and 255, inclusive")
+
+    return check
+
+
+_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([0-9A-Za-z.-]+)(:[^,;*&$|\s]+)$")
+_EUI = re.compile(r"^eui.[0-9A-Fa-f]{16}$")
+_NAA = re.compile(r"^naa.[0-9A-Fa-f]{32}$")
+_LUN = "must be between 0 and 255, inclusive"
+
+
+def _initiator(errors: Errors, name: str, path: str) -> None:
+    for front, form in (("iqn", _IQN), ("eui", _EUI), ("naa", _NAA)):
+        if name.startswith(front):
+            if form.search(name) is None:
+                errors.invalid(path, name, "must be valid format")
+            return
+    errors.invalid(path, name, "must be valid format starting with iqn, eui, or naa")
+
+
+def iscsi(errors: Errors, source: Obj, path: str) -> None:
+    required("targetPortal", "iqn")(errors, source, path)
+    if source.get("iqn"):
+        _initiator(errors, source["iqn"], f"{path}.iqn")
+    lun = source.get("lun") or 0
+    if not 0 <= lun <= 255:
+        errors.invalid(f"{path}.lun", lun, _LUN)
+    if (source.get("chapAuthDiscovery") or source.get("chapAuthSession")) and source.get("secretRef") is None:
+        errors.required(f"{path}.secretRef")
+    if source.get("initiatorName") is not None:
+        _initiator(errors, source["initiatorName"], f"{path}.initiatorname")
+
+
+def fibre_channel(errors: Errors, source: Obj, path: str) -> None:
+    targets, ids = source.get("targetWWNs") or [], source.get("wwids") or []
+    where = f"{path}.targetWWNs"
+    if not targets and not ids:
+        errors.required(where, "must specify either targetWWNs or wwids, but not both")
+    if targets and ids:
+        errors.invalid(where, Raw(gotext.strings(targets)), "targetWWNs and wwids can not be specified simultaneously")
+    if targets:
+        lun = source.get("lun")
+        if lun is None:
+            errors.required(f"{path}.lun", "lun is required if targetWWNs is specified")
+        elif not 0 <= lun <= 255:
+            errors.invalid(f"{path}.lun", lun, _LUN)
+
+
+def flocker(errors: Errors, source: Obj, path: str) -> None:
+    name, uuid = source.get("datasetName") or "", source.get("datasetUUID") or ""
+    if not name and not uuid:
+        errors.required(path, "one of datasetName and datasetUUID is required")
+    if name and uuid:
+        errors.invalid(path, "resource", "datasetName and datasetUUID can not be specified simultaneously")
+    if "/" in name:
+        errors.invalid(f"{path}.datasetName", name, "must not contain '/'")
+
+
+def azure_disk(errors: Errors, source: Obj, path: str) -> None:
+    required("diskName", "diskURI")(errors, source, path)
+    if source.get("cachingMode") is not None:
+        errors.one_of(f"{path}.cachingMode", source["cachingMode"], ("None", "ReadOnly", "ReadWrite"))
+    kind, uri = source.get("kind"), source.get("diskURI") or ""
+    if kind is not None:
+        errors.one_of(f"{path}.kind", kind, ("Dedicated", "Managed", "Shared"))
+    managed = "/subscriptions/{sub-id}/resourceGroups/{group-name}/providers/Microsoft.Compute/disks/{disk-id}"
+    if kind == "Managed" and not uri.startswith("/subscriptions"):
+        errors.unsupported(f"{path}.diskURI", uri, (managed,))
+    if kind not in (None, "Managed") and not uri.startswith("https://"):
+        blob = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd"
+        errors.unsupported(f"{path}.diskURI", uri, (blob,))
+
+
+def git_repository(errors: Errors, source: Obj, path: str) -> None:
+    required("repository")(errors, source, path)
+    unreserved(errors, source.get("directory") or "", f"{path}.directory")
+
+
 SOURCES: Mapping[str, Source] = {
     "emptyDir": empty_dir,
     "hostPath": host_path,
-    "gitRepo": required("repository"),
-    "gcePersistentDisk": required("pdName"),
-    "awsElasticBlockStore": required("volumeID"),
+    "gitRepo": git_repository,
+    "gcePersistentDisk": partitioned("pdName"),
+    "awsElasticBlockStore": partitioned("volumeID"),
     "secret": secret,
     "nfs": nfs,
-    "iscsi": required("targetPortal", "iqn"),
+    "iscsi": iscsi,
     "glusterfs": required("endpoints", "path"),
-    "flocker": lambda errors, source, path: None,
+    "flocker": flocker,
     "persistentVolumeClaim": required("claimName"),
     "rbd": required("monitors", "image"),
     "cinder": required("volumeID"),
     "cephfs": required("monitors"),
     "quobyte": required("registry", "volume"),
     "downwardAPI": downward,
-    "fc": lambda errors, source, path: None,
+    "fc": fibre_channel,
     "flexVolume": required("driver"),
     "configMap": config_map,
     "azureFile": required("secretName", "shareName"),
     "vsphereVolume": required("volumePath"),
     "photonPersistentDisk": required("pdID"),
     "portworxVolume": required("volumeID"),
-    "azureDisk": required("diskName", "diskURI"),
+    "azureDisk": azure_disk,
     "storageos": lambda errors, source, path: None,
     "projected": projected,
     "scaleIO": required("gateway", "system", "volumeName"),

@@ -134,9 +134,17 @@ def _deployment_strategy(errors: Errors, strategy: Obj) -> None:
             return
         _rolling(errors, rolling, f"{path}.rollingUpdate")
     else:
-        errors.unsupported(
-            path, Raw(f"apps.DeploymentStrategy{{Type:{gotext.quote(kind or '')}}}"), ("Recreate", "RollingUpdate")
-        )
+        errors.unsupported(path, _printed(strategy, "Deployment", "Deployment"), ("Recreate", "RollingUpdate"))
+
+
+def _printed(strategy: Obj, kind: str, rolling: str) -> Raw:
+    """A strategy as Go prints it."""
+    held = "nil" if strategy.get("rollingUpdate") is None else "0xc000000000"
+    word = "Strategy" if kind == "Deployment" else "UpdateStrategy"
+    return Raw(
+        f"apps.{kind}{word}{{Type:{gotext.quote(strategy.get('type') or '')}, "
+        f"RollingUpdate:(*apps.RollingUpdate{rolling})({held})}}"
+    )
 
 
 def _rolling(errors: Errors, rolling: Obj, path: str) -> None:
@@ -235,7 +243,11 @@ def controller(errors: Errors, obj: Obj, context: Context) -> None:
 
 def stateful_set(errors: Errors, obj: Obj, context: Context) -> None:
     spec = obj.get("spec") or {}
-    errors.required_one_of("spec.podManagementPolicy", spec.get("podManagementPolicy"), ("OrderedReady", "Parallel"))
+    management = spec.get("podManagementPolicy")
+    if not management:
+        errors.required("spec.podManagementPolicy")
+    elif management not in ("OrderedReady", "Parallel"):
+        errors.invalid("spec.podManagementPolicy", management, "must be 'OrderedReady' or 'Parallel'")
     strategy = spec.get("updateStrategy") or {}
     kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
     if not kind:
@@ -254,7 +266,7 @@ def stateful_set(errors: Errors, obj: Obj, context: Context) -> None:
     else:
         errors.invalid(
             "spec.updateStrategy",
-            Raw("apps.StatefulSetUpdateStrategy{}"),
+            _printed(strategy, "StatefulSet", "StatefulSetStrategy"),
             "must be 'RollingUpdate' or 'OnDelete'",
         )
     policy = spec.get("persistentVolumeClaimRetentionPolicy") or {}
@@ -338,7 +350,8 @@ def daemon_set(errors: Errors, obj: Obj, context: Context) -> None:
         else:
             _daemon_rolling(errors, rolling, "spec.updateStrategy.rollingUpdate")
     elif strategy.get("type") != "OnDelete":
-        errors.unsupported("spec.updateStrategy", Raw("apps.DaemonSetUpdateStrategy{}"), ("RollingUpdate", "OnDelete"))
+        printed = _printed(strategy, "DaemonSet", "DaemonSet")
+        errors.unsupported("spec.updateStrategy", printed, ("RollingUpdate", "OnDelete"))
     errors.not_negative("spec.revisionHistoryLimit", spec.get("revisionHistoryLimit"))
 
 
