@@ -1,65 +1,82 @@
-"""The in-process door: `kube.client.local.Operations` over the API, for users of the same process."""
+"""The API in process: `client.contract.Client` with the same checks and answers as over HTTP, without a socket.
+
+Authorisation, the shape of objects and admission are checked as there. Answers share the server's objects.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal
 
 from terrarium.kube.api.hooks import User
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.apiserver import errors, lists
 from terrarium.kube.apiserver.api import Api, Patch, Target
-from terrarium.kube.apiserver.records import fresh
+from terrarium.kube.apiserver.authentication import AUTHENTICATED, service_account_groups
+from terrarium.kube.apiserver.records import Record, fresh
 from terrarium.kube.apiserver.resources import Call, DeleteOptions
 from terrarium.kube.client.contract import ObjectList, PatchType, Resource, WatchEvent
 
 
-class Door:
-    """Checks what HTTP checks: authorisation, shape of objects, admission. Answers share the server's objects."""
+class LocalClient:
+    """`contract.Client` as one user."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, user: User) -> None:
         self._api = api
+        if AUTHENTICATED not in user.groups:
+            user = User(user.name, user.uid, (*user.groups, AUTHENTICATED), user.extra)
+        self._user = user
+        # kube-controller-manager's controllers show up in managed fields by their program's name.
+        self._agent = user.name.rpartition(":")[2]
+
+    def acting_as(self, user: str, groups: Sequence[str] = ()) -> LocalClient:
+        return LocalClient(self._api, User(user, groups=tuple(groups) or _groups(user)))
 
     async def _target(
-        self, user: User, verb: str, resource: Resource, namespace: str, name: str = "", subresource: str = ""
+        self, verb: str, resource: Resource, namespace: str, name: str = "", subresource: str = ""
     ) -> Target:
         kind = self._api.resources.registry.resource(resource.group, resource.version, resource.plural)
         if kind is None:
             raise errors.unknown_path()
         target = Target(kind, namespace if kind.namespaced else "", name, subresource)
-        await self._api.allow(user, verb, target)
+        await self._api.allow(self._user, verb, target)
         self._api.check_verb(target, verb)
         return target
 
-    def _own(self, target: Target, obj: Obj) -> Obj:
-        """A copy that may be changed. Reading a structure copies anyway, so only the outermost level need be ours."""
-        return dict(obj) if self._api.schema_of(target) else fresh(obj)
+    def _read(self, obj: Obj, target: Target, call: Call) -> Obj:
+        """An object as a body would be read; kind and version may be left out. Reading a structure copies anyway, so that
+        only the outermost level need be ours."""
+        made: Obj = dict(obj) if self._api.schema_of(target) else fresh(obj)
+        sub = target.kind.subresources.get(target.subresource)
+        gv = sub.group_version if sub is not None and sub.group_version is not None else target.kind.group_version
+        made.setdefault("kind", sub.kind if sub is not None and sub.kind else target.kind.kind)
+        made.setdefault("apiVersion", str(gv))
+        return self._api.read(target, made, call)
 
-    async def get(self, user: User, resource: Resource, namespace: str, name: str, subresource: str) -> Obj:
-        target = await self._target(user, "get", resource, namespace, name, subresource)
-        record = await self._api.get(target, Call(user))
-        return record.obj(target.kind) if record.entry.revision else record.stored
+    async def get(self, resource: Resource, name: str, namespace: str = "", *, subresource: str = "") -> Obj:
+        target = await self._target("get", resource, namespace, name, subresource)
+        return _shown(await self._api.get(target, Call(self._user)), target)
 
     async def list(
         self,
-        user: User,
         resource: Resource,
-        namespace: str,
-        labels: str,
-        fields: str,
-        limit: int,
-        next: str,
-        revision: str,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        next: str = "",
+        revision: str = "",
     ) -> ObjectList:
-        target = await self._target(user, "list", resource, namespace)
+        target = await self._target("list", resource, namespace)
         listing = await self._api.list(target, lists.ListOptions(labels, fields, limit, next, revision))
-        items = [record.obj(target.kind) for record in listing.records]
+        items = [_shown(record, target) for record in listing.records]
         return ObjectList(items, str(listing.revision), listing.next)
 
     async def watch(
-        self, user: User, resource: Resource, namespace: str, labels: str, fields: str, revision: str
+        self, resource: Resource, namespace: str = "", *, revision: str = "", labels: str = "", fields: str = ""
     ) -> AsyncIterator[WatchEvent]:
-        target = await self._target(user, "watch", resource, namespace)
+        target = await self._target("watch", resource, namespace)
         watching = self._api.watch(target, labels, fields, revision)
         try:
             for change in await watching.first():
@@ -71,59 +88,59 @@ class Door:
             watching.close()
 
     async def create(
-        self, user: User, agent: str, resource: Resource, namespace: str, name: str, subresource: str, obj: Obj
+        self, resource: Resource, obj: Obj, namespace: str = "", *, name: str = "", subresource: str = ""
     ) -> Obj:
-        target = await self._target(user, "create", resource, namespace, name, subresource)
-        call = Call(user, agent)
-        made = self._api.read(target, _named(self._own(target, obj), target), call)
-        _, record = await self._api.create(target, made, call)
-        return record.obj(target.kind) if record.entry.revision else record.stored
+        space = namespace or (obj.get("metadata") or {}).get("namespace", "")
+        target = await self._target("create", resource, space, name, subresource)
+        call = Call(self._user, self._agent)
+        _, record = await self._api.create(target, self._read(obj, target, call), call)
+        return _shown(record, target)
 
-    async def update(self, user: User, agent: str, resource: Resource, subresource: str, obj: Obj) -> Obj:
+    async def update(self, resource: Resource, obj: Obj, *, subresource: str = "") -> Obj:
         meta = obj["metadata"]
-        target = await self._target(user, "update", resource, meta.get("namespace", ""), meta["name"], subresource)
-        call = Call(user, agent)
-        made = self._api.read(target, _named(self._own(target, obj), target), call)
-        _, record = await self._api.update(target, made, call)
-        return record.obj(target.kind) if record.entry.revision else record.stored
+        target = await self._target("update", resource, meta.get("namespace", ""), meta["name"], subresource)
+        call = Call(self._user, self._agent)
+        _, record = await self._api.update(target, self._read(obj, target, call), call)
+        return _shown(record, target)
 
     async def patch(
         self,
-        user: User,
-        agent: str,
         resource: Resource,
-        namespace: str,
         name: str,
-        subresource: str,
-        type: PatchType,
         patch: Any,
-        force: bool,
+        namespace: str = "",
+        *,
+        type: PatchType = "merge",
+        subresource: str = "",
+        manager: str = "",
+        force: bool = False,
     ) -> Obj:
-        target = await self._target(user, "patch", resource, namespace, name, subresource)
-        _, record = await self._api.patch(target, Patch(type, fresh(patch), force), Call(user, agent))
-        return record.obj(target.kind) if record.entry.revision else record.stored
+        target = await self._target("patch", resource, namespace, name, subresource)
+        call = Call(self._user, manager or self._agent)
+        _, record = await self._api.patch(target, Patch(type, fresh(patch), force), call)
+        return _shown(record, target)
 
     async def delete(
         self,
-        user: User,
         resource: Resource,
-        namespace: str,
         name: str,
-        grace: int | None,
-        propagation: str,
-        uid: str,
-        revision: str,
+        namespace: str = "",
+        *,
+        grace: int | None = None,
+        propagation: Literal["", "Background", "Foreground", "Orphan"] = "",
+        uid: str = "",
+        revision: str = "",
     ) -> Obj:
-        target = await self._target(user, "delete", resource, namespace, name)
+        target = await self._target("delete", resource, namespace, name)
         options = DeleteOptions(grace, propagation, None, uid, revision)
-        deleted = await self._api.delete(target, options, Call(user))
-        return deleted.record.obj(target.kind) if deleted.record.entry.revision else deleted.record.stored
+        deleted = await self._api.delete(target, options, Call(self._user))
+        return _shown(deleted.record, target)
 
 
-def _named(obj: Obj, target: Target) -> Obj:
-    """Kind and version may be left out in process."""
-    sub = target.kind.subresources.get(target.subresource)
-    gv = sub.group_version if sub is not None and sub.group_version is not None else target.kind.group_version
-    obj.setdefault("kind", sub.kind if sub is not None and sub.kind else target.kind.kind)
-    obj.setdefault("apiVersion", str(gv))
-    return obj
+def _groups(user: str) -> tuple[str, ...]:
+    return service_account_groups(user) if user.startswith("system:serviceaccount:") else ()
+
+
+def _shown(record: Record, target: Target) -> Obj:
+    """What was stored as the target's version shows it; what was not, as it is."""
+    return record.obj(target.kind) if record.entry.revision else record.stored

@@ -33,7 +33,7 @@ from terrarium.kube.apiserver.handlers import Handlers
 from terrarium.kube.apiserver.http import App
 from terrarium.kube.apiserver.identity import Identity
 from terrarium.kube.apiserver.listener import Listener
-from terrarium.kube.apiserver.local import Door
+from terrarium.kube.apiserver.local import LocalClient
 from terrarium.kube.apiserver.metrics import Metrics
 from terrarium.kube.apiserver.node import NodeAuthorizer
 from terrarium.kube.apiserver.pages import Pages
@@ -44,7 +44,6 @@ from terrarium.kube.apiserver.reviews import creators
 from terrarium.kube.apiserver.streams import Streams
 from terrarium.kube.apiserver.subresources import Bindings, subresources
 from terrarium.kube.apiserver.tokens import ServiceAccountTokens
-from terrarium.kube.client.local import LocalClient
 from terrarium.kube.storage.contract import Storage
 
 log = logging.getLogger(__name__)
@@ -167,7 +166,6 @@ class ApiServer:
             self._audit,
             self._aggregation,
         )
-        self._door = Door(self.api)
 
     @property
     def port(self) -> int:
@@ -218,7 +216,7 @@ class ApiServer:
 
     def client(self, user: str = "system:admin", groups: Sequence[str] = ("system:masters",)) -> LocalClient:
         """The API in process, as `user`."""
-        return LocalClient(self._door, User(user, groups=tuple(groups)))
+        return LocalClient(self.api, User(user, groups=tuple(groups)))
 
     def admin_kubeconfig(self) -> str:
         """A kubeconfig of a cluster administrator with a client certificate."""

@@ -1,6 +1,6 @@
 """The only sight of a cluster that anything beside the API server has.
 
-Two implementations: in process (`local`, calls the API server's operations without a socket) and HTTP (`http`, any
+Two implementations: in process (`apiserver.local`, the API server without a socket) and HTTP (`http`, any
 cluster by kubeconfig). Objects are decoded dictionaries which nobody changes in place.
 """
 
