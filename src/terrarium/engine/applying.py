@@ -24,7 +24,7 @@ from terrarium.engine.addresses import (
     parse_provider_config,
 )
 from terrarium.engine.apply_graph import REPLACED, ApplyNode, Behind, build, resources_behind
-from terrarium.engine.checks import evaluate_rule, originating
+from terrarium.engine.checks import evaluate_rule, of_nested_data, originating
 from terrarium.engine.config_graph import Builder, Node, resource_node
 from terrarium.engine.configuration import Resource
 from terrarium.engine.evaluation import Keys, Repetition
@@ -221,7 +221,7 @@ class ApplyWalk(Walk):
         said = [located(d, resource.body, str(address)) for d in result.diagnostics]
         if resource.check is not None:
             failed = has_errors(said)
-            said = [replace(d, severity=Severity.WARNING) for d in said]
+            said = of_nested_data(said, address.module, resource.check)
             self.report_nested(resource, address, failed, said)
             if failed:
                 # The check has failed; whatever else refers to the data source has to do without it.

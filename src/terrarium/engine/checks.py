@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, Severity, has_errors
-from terrarium.engine.addresses import ModuleInstance
+from terrarium.engine.addresses import ModuleInstance, module_text, path_of, path_text
 from terrarium.engine.configuration import CheckRule
 from terrarium.engine.evaluation import Diagnostics, Evaluator, Repetition
 from terrarium.engine.state import CheckResult
@@ -50,6 +50,18 @@ class Origin(str):
 def originating(diagnostics: Sequence[Diagnostic], kind: str, config: str, address: str) -> Diagnostics:
     """Diagnostics of conditions, with the object they come from. `kind` as in `Checks`."""
     return [replace(d, extra=Origin.of(kind, config, address)) if d.extra == "check" else d for d in diagnostics]
+
+
+def of_nested_data(diagnostics: Sequence[Diagnostic], module: ModuleInstance, check: str) -> Diagnostics:
+    """What a check's own data source says: its errors become warnings, and belong to the check."""
+    origin = Origin.of("check", _named(path_text(path_of(module)), check), _named(module_text(module), check))
+    return [
+        replace(d, severity=Severity.WARNING, extra=origin) if d.severity is Severity.ERROR else d for d in diagnostics
+    ]
+
+
+def _named(module: str, check: str) -> str:
+    return f"{module}.check.{check}" if module else f"check.{check}"
 
 
 def _worst(statuses: Sequence[str]) -> str:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from terrarium.base.diagnostics import Severity, has_errors
+from terrarium.base.diagnostics import has_errors
 from terrarium.engine.addresses import MANAGED, path_of
+from terrarium.engine.checks import of_nested_data
 from terrarium.engine.config_graph import Node, node_of, resource_node
 from terrarium.engine.objchange import with_unknowns, without_unknowns
 from terrarium.engine.plan import Action, Mode, ResourceChange
@@ -62,7 +63,7 @@ class DataPlanning(PlanBase):
         said = [located(d, resource.body, str(address)) for d in result.diagnostics]
         nested = resource.check is not None
         if nested:
-            said = [replace(d, severity=Severity.WARNING) for d in said]
+            said = of_nested_data(said, address.module, resource.check or "")
             failed = bool(said)
             self.report_nested(resource, address, failed, said)
             value = with_unknowns(block, plain) if failed else result.value

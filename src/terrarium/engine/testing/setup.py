@@ -136,8 +136,8 @@ def _provide(setup: Setup, file: TestFile, run: Run) -> None:
             if (parent.name, parent.alias) not in file.providers and (parent.name, parent.alias) not in file.mocks:
                 setup.diagnostics.append(
                     error(
-                        "Missing provider reference",
-                        f"The provider reference {parent} was not found in the test file.",
+                        f"Missing provider definition for {parent}",
+                        "This provider block references a provider definition that does not exist.",
                         parent.range,
                     )
                 )
