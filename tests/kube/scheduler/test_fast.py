@@ -124,7 +124,7 @@ def pod(dice: random.Random, number: int) -> dict[str, Any]:
     container: dict[str, Any] = {"name": "c", "image": f"app:{dice.randrange(3)}", "resources": {"requests": requests}}
     if dice.random() < 0.1:
         container["ports"] = [{"containerPort": 80, "hostPort": dice.choice((80, 443))}]
-    spec: dict[str, Any] = {"containers": [container]}
+    spec: dict[str, Any] = {"containers": [container], "priority": dice.choice((0, 0, 10))}
     wishes = affinity(dice, app)
     if wishes:
         spec["affinity"] = wishes
@@ -207,7 +207,9 @@ PROFILES: Mapping[str, dict[str, Any]] = {
                         "preferredDuringSchedulingIgnoredDuringExecution": [
                             {
                                 "weight": 5,
-                                "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["hdd"]}]},
+                                "preference": {
+                                    "matchExpressions": [{"key": "disk", "operator": "In", "values": ["hdd"]}]
+                                },
                             }
                         ]
                     }
@@ -301,7 +303,20 @@ Choose = Callable[[Sequence[str]], str]
 
 
 def both(fast: FastPath, profile: Framework, one: Pod, snapshot: Snapshot) -> tuple[Decision, Decision | None]:
-    return decide(profile, one, snapshot, min), fast.decide(profile, one, snapshot, min)
+    """The plain decision, and that of the fast path; None where it leaves the pod to the plain one."""
+    plain = decide(profile, one, snapshot, min)
+    if fast.decide(profile, one, snapshot, min) is None:
+        return plain, None
+    return plain, decide(profile, one, snapshot, min, fast=fast)
+
+
+def refused(decision: Decision) -> dict[str, Any]:
+    """What a decision without a node says beside `shown`."""
+    return {
+        "numbers": {name: dict(r.facts) for name, r in decision.rejected.items()},
+        "message": decision.message,
+        "preemption": decision.preemption,
+    }
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -310,7 +325,7 @@ def test_same_decisions_in_a_changing_cluster(profile: str, seed: int) -> None:
     dice = random.Random(f"{profile} {seed}")
     world, fast, made = World(dice, dice.choice((3, 8, 25))), FastPath(0), framework(PROFILES[profile])
     kinds = [pod(dice, 0) for _ in range(8)]
-    answered = 0
+    answered = nowhere = 0
     for _ in range(80):
         obj = copy.deepcopy(dice.choice(kinds)) if dice.random() < 0.8 else pod(dice, 0)
         number = world.number()
@@ -320,8 +335,12 @@ def test_same_decisions_in_a_changing_cluster(profile: str, seed: int) -> None:
         if quick is not None:
             answered += 1
             assert shown(quick) == shown(plain)
+            if not plain.node:
+                nowhere += 1
+                assert refused(quick) == refused(plain)
         if plain.node and dice.random() < 0.8:
             world.put(one, plain.node)
         for _ in range(dice.choice((0, 0, 1, 2))):
             world.change()
-    assert answered > 15
+    assert answered > 30
+    assert nowhere > 5

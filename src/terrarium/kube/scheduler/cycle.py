@@ -92,7 +92,7 @@ def decide(
     if fast is not None and sampling is None:
         decision = fast.decide(framework, pod, snapshot, choose)
         if decision is not None:
-            return decision
+            return decision if decision.node else _nowhere(framework, pod, snapshot, decision.rejected, choose)
     if not snapshot.nodes:
         # No plugin is asked, so none is remembered as having said no.
         return Decision(pod, message=fit_message(0, {}, None, ""))
@@ -182,6 +182,25 @@ def _score(
     highest = max(totals)
     best = [node.name for node, t in zip(feasible, totals, strict=True) if t == highest]
     return replace(found, node=choose(best), scores=scores, totals=totals, best=best, equals=len(best))
+
+
+def _nowhere(
+    framework: Framework,
+    pod: Pod,
+    snapshot: Snapshot,
+    rejected: Mapping[str, Rejection],
+    choose: Callable[[Sequence[str]], str],
+) -> Decision:
+    """The fast path found that nothing fits, and why: what remains is whether preemption would help."""
+    preemption = None
+    if framework.preempts:
+        cycle = Cycle(pod, snapshot)
+        if any(other.priority < pod.priority for node in snapshot.nodes for other in node.pods):
+            # Taking pods away in thought needs the plugins' notes; where nobody can be taken, nobody asks for them.
+            framework.pre_filter(cycle)
+        preemption = preempt(framework, cycle, rejected, choose)
+    message = fit_message(len(snapshot.nodes), rejected, None, preemption.message if preemption else "")
+    return Decision(pod, rejected=rejected, message=message, preemption=preemption, evaluated=len(rejected))
 
 
 def _refused_by_pre_filter(framework: Framework, cycle: Cycle, no: Rejection) -> Decision:

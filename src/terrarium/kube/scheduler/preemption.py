@@ -121,10 +121,10 @@ def _importance(pod: Pod) -> tuple[int, str]:
 
 def victims_on(framework: Framework, cycle: Cycle, node: NodeInfo, budgets: Sequence[Obj]) -> Candidate | Rejection:
     """Takes away all pods of lower priority; if the pod then fits, brings back as many as possible."""
-    state, info = cycle.copy(), node.copy()
     lower = sorted((p for p in node.pods if p.priority < cycle.pod.priority), key=_importance)
     if not lower:
         return NO_VICTIMS
+    state, info = cycle.copy(), node.copy()
     for pod in lower:
         _take(framework, state, pod, info)
     rejection = passes(framework, state, info)

@@ -6,9 +6,8 @@ where pods look at each other, the count of one topology domain), so a class onl
 since it was asked last; what depends on all feasible nodes together (normalising, skew) is computed anew from counts.
 The cost of a decision therefore doesn't grow with the pods that stand already.
 
-The plain plugins are the specification. `coverage` is the table of what is computed here; everything else, and every pod
-that fits nowhere, goes the plain way, which also has the reasons. numpy is loaded when there are enough nodes for it, and
-without numpy everything goes the plain way.
+The plain plugins are the specification. `coverage` is the table of what is computed here; everything else goes the plain
+way. numpy is loaded when there are enough nodes for it, and without numpy everything goes the plain way.
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ class FastPath:
     def decide(
         self, framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]
     ) -> Decision | None:
-        """The same decision as the plain plugins'; None when they are to be asked."""
+        """The same decision as the plain plugins'; None when they are to be asked. Without a node it has only the
+        rejections: preemption and message are the caller's (`cycle.decide`)."""
         board = self._board_for(snapshot)
         return board.decide(framework, pod, snapshot, choose) if board is not None else None

@@ -73,7 +73,7 @@ class Board:
     def decide(
         self, framework: Framework, pod: Pod, snapshot: Snapshot, choose: Callable[[Sequence[str]], str]
     ) -> Decision | None:
-        """None when the plain plugins are to be asked: for what isn't covered, and for reasons when nothing fits."""
+        """None when the plain plugins are to be asked. When nothing fits the decision has no node yet, and why."""
         columns = self._columns
         columns.follow(snapshot)
         if columns.odd or self._awaited(pod, snapshot) or self._why_plain(framework):
@@ -82,10 +82,9 @@ class Board:
         if found is None:
             return None
         found.catch_up()
-        verdict = found.verdict()
-        if verdict is None:
-            return None
-        no, total, parts, fitting = verdict
+        no, total, parts, fitting = found.verdict()
+        if fitting == 0:
+            return Decision(pod, rejected=found.rejections(no), evaluated=len(columns.infos))
         nodes = len(columns.infos)
         if fitting == 1:
             # Nobody scores where there is no choice.

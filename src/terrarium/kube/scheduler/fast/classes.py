@@ -90,6 +90,8 @@ class PodClass:
         """The part of the total that never changes."""
         self._build_filters(framework, cycle)
         self._build_scores(framework, cycle)
+        self._rooms_by_number = {self._number[room.name]: room for room in self._rooms}
+        self._domains_by_number = {self._number[judge.name]: judge for judge in self._domain_filters}
         self._judges: list[Judge] = [*self._domain_filters, *self._domain_scores.values()]
         self._contributions: dict[int, list[Contribution]] = {}
         self._no: Vector = self._static.copy()
@@ -122,7 +124,7 @@ class PodClass:
                         self._rooms.append(Ports(plugin.name, pod))
                 case "NodeResourcesFit":
                     assert isinstance(plugin, NodeResourcesFit)
-                    self._rooms.append(Fit(plugin, pod, columns))
+                    self._rooms.append(Fit(plugin, cycle, columns))
                 case "PodTopologySpread":
                     assert isinstance(plugin, PodTopologySpread)
                     constraints = plugin.constraints(cycle, hard=True)
@@ -284,8 +286,8 @@ class PodClass:
 
     # --- deciding --------------------------------------------------------------------------------------------------
 
-    def verdict(self) -> Verdict | None:
-        """What holds now; None when no node is feasible."""
+    def verdict(self) -> Verdict:
+        """What holds now."""
         no = self._no
         for judge in self._domain_filters:
             sub = judge.sub()
@@ -294,7 +296,7 @@ class PodClass:
                 no = np.where(no == 0, said, no)
         fitting = len(no) - int(np.count_nonzero(no))
         if fitting == 0:
-            return None
+            return Verdict(no, self._base, (), 0)
         parts = dict(self._same_parts)
         if fitting > 1:
             parts |= {name: (name, kept, kept) for name, vector in self._kept.items() for kept in [vector.copy()]}
@@ -317,8 +319,28 @@ class PodClass:
     def _verdict(self, no: Vector, total: Vector, parts: Mapping[str, Part], fitting: int) -> Verdict:
         return Verdict(no, total, [parts[name] for name in self._order if name in parts], fitting)
 
+    def rejections(self, no: Vector) -> dict[str, Rejection]:
+        """What all values of `no` mean at this moment, with the numbers behind them."""
+        columns, known = self._columns, dict[tuple[object, ...], Rejection]()
+        found: dict[str, Rejection] = {}
+        for row, code in enumerate(no.tolist()):
+            rejection = self._refused.get(row)
+            if rejection is None:
+                number = code & (1 << BITS) - 1
+                domains = self._domains_by_number.get(number)
+                if domains is not None:
+                    rejection = domains.rejection_at(code >> BITS, row)
+                else:
+                    state = (code, *columns.states[row])
+                    rejection = known.get(state)
+                    if rejection is None:
+                        room = self._rooms_by_number[number]
+                        rejection = known[state] = room.rejection_of(code >> BITS, columns.infos[row])
+            found[columns.names[row]] = rejection
+        return found
+
     def rejection(self, code: int, row: int) -> Rejection:
-        """What a value of `no` means."""
+        """What a value of `no` means, without numbers, which may have changed since."""
         if row in self._refused:
             return self._refused[row]
         found = self._said.get(code)

@@ -46,6 +46,9 @@ class Tally:
         self._values[:] = 0
         self.pairs = 0
 
+    def at(self, row: int) -> int:
+        return int(self._values[self._codes[row]])
+
     @property
     def domains(self) -> Vector:
         return self._values[:-1]
@@ -81,6 +84,10 @@ class DomainFilter(Judge, Protocol):
         ...
 
     def rejection(self, sub: int) -> Rejection: ...
+
+    def rejection_at(self, sub: int, row: int) -> Rejection:
+        """The same with the numbers of this moment."""
+        ...
 
 
 class DomainScore(Judge, Protocol):
@@ -148,11 +155,8 @@ class SpreadFilter:
     def sub(self) -> Vector | None:
         found: Vector | None = None
         for at, (c, tally) in enumerate(zip(self._constraints, self._tallies, strict=True)):
-            counts, present, missing = tally.domains, self._present[at], tally.topology.missing
-            lowest = 0
-            if self._sizes[at] >= c.min_domains and self._sizes[at]:
-                lowest = int(counts.min() if present is None else counts[present].min())
-            most = c.max_skew + lowest - (1 if c.selector(self._pod.labels) else 0)
+            counts, missing = tally.domains, tally.topology.missing
+            most = c.max_skew + self._lowest(at) - (1 if c.selector(self._pod.labels) else 0)
             no = np.zeros(len(counts) + 1, np.int16)
             np.multiply(counts > most, 2 * at + 2, out=no[:-1], casting="unsafe")
             answer = tally.spread_out(no)
@@ -169,6 +173,29 @@ class SpreadFilter:
             return Rejection(Code.UNRESOLVABLE, (f"{text} (missing required label)",), self.name, facts)
         more = (("topologyKey", constraint.key), ("maxSkew", constraint.max_skew))
         return Rejection(Code.UNSCHEDULABLE, (text,), self.name, more)
+
+    def rejection_at(self, sub: int, row: int) -> Rejection:
+        said = self.rejection(sub)
+        if sub % 2:
+            return said
+        at = (sub - 1) // 2
+        c, tally = self._constraints[at], self._tallies[at]
+        code = tally.topology.codes[row]
+        skew = int(tally.domains[code]) + (1 if c.selector(self._pod.labels) else 0) - self._lowest(at)
+        facts = (
+            ("topologyKey", c.key),
+            ("domain", tally.topology.values[code]),
+            ("skew", skew),
+            ("maxSkew", c.max_skew),
+        )
+        return Rejection(said.code, said.reasons, said.plugin, facts)
+
+    def _lowest(self, at: int) -> int:
+        """The fewest pods in any domain that counts."""
+        counts, present = self._tallies[at].domains, self._present[at]
+        if self._sizes[at] < self._constraints[at].min_domains or not self._sizes[at]:
+            return 0
+        return int(counts.min() if present is None else counts[present].min())
 
 
 class SpreadScore:
@@ -295,6 +322,13 @@ class AffinityFilter:
     def rejection(self, sub: int) -> Rejection:
         code, text = _AFFINITY[sub]
         return Rejection(code, (text,), self.name)
+
+    def rejection_at(self, sub: int, row: int) -> Rejection:
+        said = self.rejection(sub)
+        if sub != 2:
+            return said
+        key = next(t.topology_key for t in self._pod.anti_affinity if self._shunned[t.topology_key].at(row) > 0)
+        return Rejection(said.code, said.reasons, said.plugin, (("topologyKey", key),))
 
 
 _AFFINITY = {

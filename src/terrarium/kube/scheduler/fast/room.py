@@ -33,15 +33,19 @@ class RoomFilter(Protocol):
     def sub(self, columns: Columns) -> Vector: ...
     def sub_of(self, node: NodeInfo) -> int: ...
     def rejection(self, sub: int) -> Rejection: ...
+    def rejection_of(self, sub: int, node: NodeInfo) -> Rejection:
+        """The same with the node's numbers."""
+        ...
 
 
 class Fit:
     """NodeResourcesFit's filter: a bit for everything that is short."""
 
-    def __init__(self, plugin: NodeResourcesFit, pod: Pod, columns: Columns) -> None:
+    def __init__(self, plugin: NodeResourcesFit, cycle: Cycle, columns: Columns) -> None:
+        pod = cycle.pod
         self.name = plugin.name
+        self._cycle = cycle
         self._plugin = plugin
-        self._pod = pod
         asked = [("Too many pods", PODS, 1)]
         scalars = [n for n in pod.requests if n not in (*NATIVE, "pods") and plugin.counts(n)]
         for name in (*NATIVE, *scalars):
@@ -59,12 +63,15 @@ class Fit:
         return found
 
     def sub_of(self, node: NodeInfo) -> int:
-        short = self._plugin.insufficient(self._pod, node)
+        short = self._plugin.insufficient(self._cycle.pod, node)
         return sum(1 << self._reasons.index(reason) for reason, _, _ in short)
 
     def rejection(self, sub: int) -> Rejection:
         reasons = tuple(reason for at, reason in enumerate(self._reasons) if sub >> at & 1)
         return Rejection(Code.UNSCHEDULABLE, reasons, self.name)
+
+    def rejection_of(self, sub: int, node: NodeInfo) -> Rejection:
+        return (self._plugin.filter(self._cycle, node) or self.rejection(sub)).by(self.name)
 
 
 class Ports:
@@ -82,6 +89,9 @@ class Ports:
 
     def rejection(self, sub: int) -> Rejection:
         return Rejection(Code.UNSCHEDULABLE, ("node(s) didn't have free ports for the requested pod ports",), self.name)
+
+    def rejection_of(self, sub: int, node: NodeInfo) -> Rejection:
+        return self.rejection(sub)
 
 
 def _use(columns: Columns, field: int, more: int) -> tuple[Vector, Vector]:
