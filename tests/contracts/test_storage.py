@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.contracts.etcd import etcd
 
 from terrarium.kube.storage.contract import Compacted, Conflict, Event, Future, Progress, SlowWatcher, Storage
+from terrarium.kube.storage.etcd import EtcdStorage
 from terrarium.kube.storage.memory import MemoryStorage
 from terrarium.kube.storage.sqlite import SqliteStorage
 
+__all__ = ["etcd"]
+
 Case = Callable[[Storage], Awaitable[None]]
-MAKERS: dict[str, Callable[[Path], Storage]] = {
-    "memory": lambda path: MemoryStorage(limit=100),
-    "sqlite": lambda path: SqliteStorage(path / "store.db", limit=100),
+MAKERS: dict[str, Callable[[Path, pytest.FixtureRequest], Storage]] = {
+    "memory": lambda path, request: MemoryStorage(limit=100),
+    "sqlite": lambda path, request: SqliteStorage(path / "store.db", limit=100),
+    "etcd": lambda path, request: EtcdStorage(request.getfixturevalue("etcd"), f"/{uuid.uuid4()}", limit=100),
 }
 
 
@@ -200,13 +206,46 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize("maker", MAKERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_storage(case: Case, maker: str, tmp_path: Path) -> None:
+def test_storage(case: Case, maker: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    storage = MAKERS[maker](tmp_path, request)
+
     async def run() -> None:
-        storage = MAKERS[maker](tmp_path)
         await storage.start()
         try:
             await case(storage)
         finally:
             await storage.close()
+
+    asyncio.run(run())
+
+
+def test_two_stores_on_one_etcd(etcd: str) -> None:
+    """What one acknowledges, the other shows at once; others' keys and a lost companion disturb nobody."""
+
+    async def run() -> None:
+        prefix = f"/{uuid.uuid4()}"
+        one, two, stranger = EtcdStorage(etcd, prefix), EtcdStorage(etcd, prefix), EtcdStorage(etcd, f"{prefix}-other")
+        for store in (one, two, stranger):
+            await store.start()
+        watching = asyncio.create_task(events(two, "/p/", 0, 3))
+        await asyncio.sleep(0)
+        a = await one.put("/p/a", b"1", expect=0)
+        await stranger.put("/p/a", b"not ours", expect=0)
+        assert await two.get("/p/a") == a
+        b = await two.put("/p/a", b"2", expect=a.revision)
+        assert (await one.list("/p/")).entries == [b]
+        with pytest.raises(Conflict) as refused:
+            await one.put("/p/a", b"3", expect=a.revision)
+        assert refused.value.current == b
+        await one.close()
+        gone = await two.delete("/p/a", expect=b.revision)
+        async with asyncio.timeout(10):
+            assert await watching == [Event(a, None), Event(b, a), Event(gone, b, deleted=True)]
+        again = EtcdStorage(etcd, prefix)
+        await again.start()
+        assert (await again.list("/p/")).entries == []
+        assert await events(two, "/p/", b.revision, 1) == [Event(gone, b, deleted=True)]
+        for store in (two, stranger, again):
+            await store.close()
 
     asyncio.run(run())

@@ -38,6 +38,8 @@ class Options:
     host: str
     kubeconfig: Path | None
     storage: str
+    etcd: str
+    """`host:port`"""
     folder: Path | None
     token_file: Path | None
     minor: int
@@ -125,6 +127,7 @@ def minor_of(version: str) -> int:
     "--kubeconfig", type=click.Path(path_type=Path), help="Write an administrator's kubeconfig here when ready."
 )
 @click.option("--storage", type=click.Choice(["memory", "sqlite", "etcd"]), default="memory", show_default=True)
+@click.option("--etcd-servers", default="127.0.0.1:2379", show_default=True, help="The etcd of --storage etcd.")
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path), help="Where keys and the SQLite file live [a new folder]."
 )
@@ -152,6 +155,7 @@ def serve(
     host: str,
     kubeconfig: Path | None,
     storage: str,
+    etcd_servers: str,
     folder: Path | None,
     token_file: Path | None,
     kubernetes_version: str,
@@ -183,6 +187,7 @@ def serve(
         host,
         kubeconfig,
         storage,
+        etcd_servers.split(",")[0].removeprefix("http://"),
         folder,
         token_file,
         minor_of(kubernetes_version),
@@ -271,7 +276,7 @@ async def _serve(options: Options, folder: Path) -> None:
     async with AsyncExitStack() as stack:
         server = ApiServer(
             config,
-            _storage(options, folder),
+            _storage(options, folder, clock),
             registry(options.minor),
             clock,
             ids,
@@ -299,13 +304,15 @@ def _write(path: Path, text: str) -> None:
         raise Failure(f"the kubeconfig {path} can't be written: {error.strerror}") from error
 
 
-def _storage(options: Options, folder: Path) -> Storage:
+def _storage(options: Options, folder: Path, clock: Clock) -> Storage:
     if options.storage == "sqlite":
         from terrarium.kube.storage.sqlite import SqliteStorage
 
         return SqliteStorage(folder / "store.db")
     if options.storage == "etcd":
-        raise Failure("storage in etcd is not supported yet", "Use --storage sqlite or memory.")
+        from terrarium.kube.storage.etcd import EtcdStorage
+
+        return EtcdStorage(options.etcd, clock=clock)
     from terrarium.kube.storage.memory import MemoryStorage
 
     return MemoryStorage()

@@ -1,8 +1,8 @@
 """The memory of a store: what is there now, in key order, and the log of writes since the last compaction.
 
-Theory of operation. Revisions are dense, so the log is a list whose position is the revision. An older state is never
-kept as such: it is today's state with the later writes of the log undone, which each of them can tell (`previous`).
-That makes a write cheap and a read of the past proportional to what happened since.
+Theory of operation. The log is a list in the order of revisions (which have gaps where others write to the same etcd).
+An older state is never kept as such: it is today's state with the later writes of the log undone, which each of them can
+tell (`previous`). That makes a write cheap and a read of the past proportional to what happened since.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ class State:
         return self._entries.get(key)
 
     def apply(self, event: Event) -> None:
-        """Takes in the write with the next revision."""
+        """Takes in the next write."""
         entry = event.entry
-        assert entry.revision == self.revision + 1, "writes come in the order of their revisions"
+        assert entry.revision > self.revision, "writes come in the order of their revisions"
         if event.deleted:
             del self._entries[entry.key]
             self._keys.remove(entry.key)
@@ -95,6 +95,14 @@ class State:
             self._entries[entry.key] = entry
         self._log.append(event)
         self.revision = entry.revision
+
+    def advance(self, revision: Revision) -> None:
+        """Revisions up to this one are somebody else's."""
+        self.revision = max(self.revision, revision)
+
+    def _position(self, revision: Revision) -> int:
+        """Where in the log the writes after `revision` begin."""
+        return bisect_right(self._log, revision, key=_revision_of)
 
     def _check(self, at: Revision) -> None:
         if at > self.revision:
@@ -106,7 +114,7 @@ class State:
         """Writes after `since`. `Compacted` when some of them are no longer kept."""
         if since < self.oldest:
             raise Compacted(since, self.oldest)
-        return self._log[since - self.oldest :]
+        return self._log[self._position(since) :]
 
     def get(self, key: str, at: Revision) -> Entry | None:
         if at == 0 or at == self.revision:
@@ -152,8 +160,12 @@ class State:
         if revision > self.revision:
             raise Future(f"revision {revision} has not been written yet; the last is {self.revision}")
         if revision > self.oldest:
-            del self._log[: revision - self.oldest]
+            del self._log[: self._position(revision)]
             self.oldest = revision
+
+
+def _revision_of(event: Event) -> Revision:
+    return event.entry.revision
 
 
 def _merge(keys: Iterator[str], gone: Sequence[str], prefix: str) -> Iterator[str]:

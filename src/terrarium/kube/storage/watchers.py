@@ -119,7 +119,11 @@ class Watchers:
                 for watcher in list(self._by_prefix.get(prefix, ())):
                     watcher.offer(event)
 
-    def close(self) -> None:
+    def end(self, error: StorageError | None) -> None:
+        """Ends every watch; with an error, its reader has to list again."""
         for group in list(self._by_prefix.values()):
             for watcher in list(group):
-                watcher.close()
+                watcher.end(error)
+
+    def close(self) -> None:
+        self.end(None)
