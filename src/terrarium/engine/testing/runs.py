@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from terrarium.base.clock import Clock
-from terrarium.base.diagnostics import Diagnostic, error, has_errors
+from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.base.ids import Ids
 from terrarium.engine.addresses import AbsResource, Instance, Target
 from terrarium.engine.applying import NoRecorder, apply_plan
@@ -128,7 +128,7 @@ class Execution:
             return self.state, said
         session = self.session(setup, inputs.values, False, None, plan.timestamp)
         state, _, more = apply_plan(session, plan, NoRecorder(), self.bench.ids)
-        return state, [*without_checks(said), *without_checks(more)]
+        return state, [d for d in (*said, *more) if d.severity is Severity.ERROR]
 
     def prepared(self, diagnostics: list[Diagnostic]) -> tuple[Setup, Inputs]:
         """The configuration and its variables. Providers' mistakes go to `diagnostics`."""
