@@ -118,7 +118,7 @@ def init(world: World, args: Sequence[str]) -> int:
     root, diagnostics = load_tree(disk, manifest)
     world.sources.update(root.sources())
     if has_errors(diagnostics):
-        return _fail(world, flags, diagnostics)
+        return _fail(world, flags, diagnostics if flags.flag("get", True) else [_unusable(), *diagnostics])
     code, more = install_providers(world, flags, root, say)
     diagnostics += more
     if code:

@@ -224,11 +224,10 @@ def make(
         root.module, gathered, need_all=mode is not Mode.DESTROY or bool(root.module.variables)
     )
     diagnostics += more
+    # Terraform finds out while planning which values don't fit, and plans what does not need them.
+    wrong = misfits(root, gathered, diagnostics)
+    diagnostics = [d for d in diagnostics if not any(d in said for said in wrong.values())]
     if has_errors(diagnostics):
-        failed = [d for d in diagnostics if d.severity.value == "error"]
-        if all(d.summary in ("Invalid value for input variable", "Required variable not set") for d in failed):
-            # Terraform finds these out while planning.
-            return Plan(mode, errored=True), root, store, diagnostics
         return None, root, store, diagnostics
     try:
         state = store.load()
@@ -239,6 +238,7 @@ def make(
     diagnostics += validate(session)
     if has_errors(diagnostics):
         return None, root, store, diagnostics
+    session.misfits = wrong
     generate = flags.text("generate-config-out")
     options = Options(mode, flags.flag("refresh", True), wanted, replace, bool(generate))
     plan, more = make_plan(session, state, options, world.clock)
@@ -249,6 +249,22 @@ def make(
     if generate and plan.changes and plan.changes[-1].generated:
         more = [*more, generation_warning()]
     return plan, root, store, unique([*world.early, *diagnostics, *more])
+
+
+def misfits(
+    root: ModuleNode, gathered: variables.Gathered, diagnostics: Sequence[Diagnostic]
+) -> dict[str, list[Diagnostic]]:
+    """What was said about values which don't fit their variables, by variable."""
+    found: dict[str, list[Diagnostic]] = {}
+    for d in diagnostics:
+        if d.summary not in ("Invalid value for input variable", "Required variable not set"):
+            continue
+        for name, given in gathered.given.items():
+            variable = root.module.variables.get(name)
+            if variable is not None and d in variables.value_of(variable, given)[1]:
+                found.setdefault(name, []).append(d)
+                break
+    return found
 
 
 def unique(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

@@ -69,6 +69,8 @@ class Values:
         self.calls: dict[ModuleInstance, dict[str, Keys]] = {}
         self.keys: dict[AbsResource, Keys] = {}
         self.objects: dict[Instance, Value] = {}
+        self.partial = False
+        """Whether objects are left out on purpose (targets): what is not there is then no instance at all."""
         self._whole: dict[AbsResource, Value] = {}
         self._open: dict[int, tuple[bool, Type]] = {}
 
@@ -96,6 +98,8 @@ class Values:
         if keys.kind == "unknown":
             return DYNAMIC_UNKNOWN
         members = {key: self.objects.get(address.instance(key)) for key in keys.keys}
+        if self.partial:
+            members = _present(members, keys.kind)
         values = {key: DYNAMIC_UNKNOWN if value is None else value for key, value in members.items()}
         if keys.kind == "count":
             whole = tuple_of(values.values())
@@ -129,6 +133,14 @@ class Values:
         if keys.kind == "count":
             return tuple_of(values.values())
         return object_of({str(key): value for key, value in values.items()})
+
+
+def _present(members: dict[Key, Value | None], kind: str) -> dict[Key, Value | None]:
+    """Without instances that are not there; before the last one with an index, they are unknown."""
+    if kind != "count":
+        return {key: value for key, value in members.items() if value is not None}
+    last = max((key for key, value in members.items() if value is not None and isinstance(key, int)), default=-1)
+    return {key: members.get(key) for key in range(last + 1)}
 
 
 class Evaluator:

@@ -63,6 +63,7 @@ class PlanBase(Walk):
         self.forced_cbd: set[ConfigResource] = set()
         self.seen: set[AbsResource] = set()
         self.graph: Graph[Node] = Graph()
+        self.visited: set[ConfigResource] = set()
 
     def inline(self, node: Node) -> bool:
         """Whether a visit is too short to be worth a thread."""

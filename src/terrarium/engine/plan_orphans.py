@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from terrarium.base.diagnostics import error, has_errors
-from terrarium.engine.addresses import MANAGED, AbsResource, Instance, is_within, parse_provider_config, path_of
+from terrarium.engine.addresses import (
+    MANAGED,
+    AbsResource,
+    Instance,
+    is_within,
+    parse_provider_config,
+    path_of,
+)
 from terrarium.engine.config_graph import provider_node
 from terrarium.engine.moves import removed_for
 from terrarium.engine.plan import Action, Mode, ResourceChange
@@ -51,7 +58,7 @@ class OrphanPlanning(PlanBase):
         return Task(address, address.config, None, config, asked, schema, None), []
 
     def plan_orphan(self, address: Instance, reason: str) -> Diagnostics:
-        if self.options.targets and not any(is_within(address, t) for t in self.wanted):
+        if not self._is_targeted(address):
             return []
         held = self.prior.current(address)
         if held is None:
@@ -145,7 +152,7 @@ class OrphanPlanning(PlanBase):
         """Whatever the walk did not come by: removed blocks, and modules that are no more."""
         diagnostics: Diagnostics = []
         for address, resource in list(self.prior.resources.items()):
-            if address in self.seen:
+            if address in self.seen or not self._is_gone(address):
                 continue
             reason = self._leftover_reason(address)
             for key in list(resource.instances):
@@ -153,6 +160,23 @@ class OrphanPlanning(PlanBase):
                 for deposed in resource.instances[key].deposed:
                     diagnostics += self.plan_deposed(address.instance(key), deposed)
         return diagnostics
+
+    def _is_gone(self, address: AbsResource) -> bool:
+        """Whether the configuration really has no such resource. Where it has the block, the visit of that tells which
+        module instances there are; without one (after errors, outside of targets) nothing is known of them."""
+        config = address.config
+        return self.options.mode is Mode.DESTROY or self.root.resource(config) is None or config in self.visited
+
+    def _is_targeted(self, address: Instance) -> bool:
+        """Whether targets, if there are any, mean an object; those of a module instance that is no more belong to the
+        block that was visited."""
+        if not self.options.targets or any(is_within(address, t) for t in self.wanted):
+            return True
+        return (
+            self.options.mode is not Mode.DESTROY
+            and address.config in self.visited
+            and address.resource not in self.seen
+        )
 
     def _leftover_reason(self, address: AbsResource) -> str:
         if self.options.mode is Mode.DESTROY:

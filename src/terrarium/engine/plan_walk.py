@@ -52,6 +52,7 @@ class PlanWalk(DataPlanning, OrphanPlanning):
                 if schema is not None
                 else [unknown_type(resource, config.source, self.plugins.hint(resource.mode, resource.type))]
             )
+        self.visited.add(node.resource)
         diagnostics: Diagnostics = self.take_imports(node)
         if any(rules for rules in (resource.preconditions, resource.postconditions)):
             self.checks.expect("resource", str(node.resource))

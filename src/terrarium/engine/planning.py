@@ -82,14 +82,14 @@ def _walk(walk: PlanWalk, graph: Graph[Node]) -> None:
         walk.wanted, graph = restrict(
             graph, options.targets, session.root, dependents=destroying or options.before_destroy
         )
+        walk.values.partial = True
     try:
         graph.walk(walk.visit, session.parallelism, inline=walk.inline, stopped=session.stopped)
     finally:
         walk.say(walk.ephemerals.close())
-    if not has_errors(walk.diagnostics):
-        if not options.before_destroy:
-            walk.say(walk.plan_generated())
-        walk.say(walk.plan_leftovers())
+    if not has_errors(walk.diagnostics) and not options.before_destroy:
+        walk.say(walk.plan_generated())
+    walk.say(walk.plan_leftovers())
     forgotten = [c for c in walk.changes.values() if c.action is Action.FORGET]
     if forgotten:
         walk.say([forgetting_warning(forgotten)])

@@ -56,6 +56,8 @@ class Session:
     events: Events = field(default_factory=Events)
     functions: Mapping[str, Any] = field(default_factory=dict)
     stopped: Callable[[], bool] = lambda: False
+    misfits: Mapping[str, Diagnostics] = field(default_factory=dict)
+    """What is wrong with the values that were given for root variables."""
     values: Values | None = None
     """Where the walk puts what it finds out, for whoever wants to look at it afterwards."""
     mock: Callable[[ProviderConfig], Provider | None] = lambda config: None
@@ -136,6 +138,10 @@ class Walk:
         module = self.module(node)
         variable = module.module.variables[node.name]
         diagnostics: Diagnostics = []
+        wrong = self.session.misfits.get(node.name) if not node.path else None
+        if wrong:
+            self.values.variables.setdefault((), {})[node.name] = unknown(variable.type)
+            return list(wrong)
         for instance in self.values.instances_of(node.path):
             diagnostics += self.one_variable(module, variable, instance)
         return diagnostics
