@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import sys
 from typing import Any
 
+from httptools import HttpParserInvalidMethodError
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
@@ -19,9 +21,6 @@ from terrarium.base.diagnostics import Failure
 from terrarium.kube.apiserver.messages import Receive, Scope, Send
 from terrarium.kube.apiserver.pki import peer_user
 
-_METHODS = frozenset(
-    m.encode() for m in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
-)
 _STATUS = (
     b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the server does not allow this method '
     b'on the requested resource","reason":"MethodNotAllowed","details":{},"code":405}\n'
@@ -120,16 +119,13 @@ class _Http(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
-    def data_received(self, data: bytes) -> None:
-        method = data.partition(b" ")[0]
-        cycle: Any = self.cycle
-        first = cycle is None or cycle.response_complete
-        if first and method.isalpha() and method.isupper() and method not in _METHODS and len(method) < 20:
+    def send_400_response(self, msg: str) -> None:
+        if isinstance(sys.exc_info()[1], HttpParserInvalidMethodError):
             # The parser knows no such method; the API has an answer to any.
             self.transport.write(_NOT_ALLOWED)
             self.transport.close()
             return
-        super().data_received(data)
+        super().send_400_response(msg)
 
     def _take(self, headers: dict[str, str]) -> Taken:
         """Answers an upgrade and hands the connection over: SPDY, which ASGI has no word for."""
