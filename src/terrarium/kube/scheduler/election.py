@@ -11,10 +11,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from terrarium.base.clock import Clock, parse_duration, rfc3339_micro
+from terrarium.base.clock import Clock, rfc3339_micro
 from terrarium.base.ids import Ids
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.client.contract import LEASES, ApiError, Client
+from terrarium.kube.scheduler.configuration_decoding import parse_go_duration
 
 log = logging.getLogger(__name__)
 _JITTER = 1.2
@@ -33,7 +34,7 @@ class Election:
     @classmethod
     def read(cls, written: Obj) -> Election:
         def seconds(key: str, default: float) -> float:
-            return parse_duration(str(written[key])).total_seconds() if written.get(key) else default
+            return parse_go_duration(str(written[key])) / 1e9 if written.get(key) else default
 
         return cls(
             seconds("leaseDuration", 15.0),

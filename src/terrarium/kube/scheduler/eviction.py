@@ -19,9 +19,11 @@ log = logging.getLogger(__name__)
 
 
 class Evictions:
-    """`under_way` are the uids of pods for which room is being made."""
+    """`under_way` are the uids of pods for which room is being made. `turn_back` stops a pod that is decided upon but not
+    bound yet, and says whether there was such a one: it need not be deleted."""
 
-    def __init__(self, client: Client, clock: Clock, recorder: Recorder) -> None:
+    def __init__(self, client: Client, clock: Clock, recorder: Recorder, turn_back: Callable[[Pod], bool]) -> None:
+        self._turn_back = turn_back
         self._client = client
         self._clock = clock
         self._recorder = recorder
@@ -40,6 +42,13 @@ class Evictions:
             self.under_way.discard(pod.uid)
 
     async def _evict(self, pod: Pod, node: str, victim: Pod) -> bool:
+        if not self._turn_back(victim) and not await self._delete(pod, victim):
+            return False
+        note = f"Preempted by pod {pod.uid} on node {node}"
+        self._recorder.event(victim, "Normal", "Preempted", "Preempting", note, related=pod, by=pod.scheduler_name)
+        return True
+
+    async def _delete(self, pod: Pod, victim: Pod) -> bool:
         condition = {
             "type": "DisruptionTarget",
             "status": "True",
@@ -63,6 +72,4 @@ class Evictions:
         except OSError as failure:
             log.info("%s: can't evict it: %s", victim.key, failure)
             return False
-        note = f"Preempted by pod {pod.uid} on node {node}"
-        self._recorder.event(victim, "Normal", "Preempted", "Preempting", note, related=pod, by=pod.scheduler_name)
         return True

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from terrarium.base.clock import parse_duration
 from terrarium.kube.api.kinds import Obj
+from terrarium.kube.scheduler.configuration_decoding import parse_go_duration
 from terrarium.kube.scheduler.cycle import Decision, Sampling, decide
 from terrarium.kube.scheduler.framework import Code, Cycle, CycleError, Framework, Rejection, fit_message
 from terrarium.kube.scheduler.preemption import Candidate, Preemption, best, preempt
@@ -129,7 +129,7 @@ def _read(written: Obj) -> Extender:
         preempt_verb=written.get("preemptVerb") or "",
         bind_verb=written.get("bindVerb") or "",
         weight=written.get("weight") or 1,
-        seconds=parse_duration(str(written.get("httpTimeout") or "5s")).total_seconds() or 5.0,
+        seconds=parse_go_duration(str(written.get("httpTimeout") or "5s")) / 1e9 or 5.0,
         knows_nodes=bool(written.get("nodeCacheCapable")),
         resources=frozenset(r["name"] for r in written.get("managedResources") or ()),
         ignorable=bool(written.get("ignorable")),

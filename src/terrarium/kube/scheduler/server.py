@@ -94,7 +94,7 @@ class Scheduler:
         self._binder = Binder(
             client, clock, self._context["persistentvolumeclaims"], self._extenders, _bind_seconds(written)
         )
-        self._evictions = Evictions(client, clock, self._recorder)
+        self._evictions = Evictions(client, clock, self._recorder, self._turn_back)
         self._history = History()
         self.metrics = Metrics()
         self._wake = asyncio.Event()
@@ -255,7 +255,7 @@ class Scheduler:
                 self._tell(events("Pod", obj, None))
             else:
                 self._no_longer_waits(pod, waited_for)
-            self._reject_waiting(pod)
+            self._turn_back(pod, "", "removed")
         elif pod.node_name:
             self._queue.remove(pod.key)
             self._cache.confirm(pod, pod.node_name)
@@ -283,10 +283,12 @@ class Scheduler:
             self._queue.happened(event, self._clock.time(), lambda other: other.priority <= pod.priority)
             self._wake.set()
 
-    def _reject_waiting(self, pod: Pod) -> None:
+    def _turn_back(self, pod: Pod, plugin: str = "DefaultPreemption", text: str = "preempted") -> bool:
+        """Stops a pod which Permit plugins hold back; false when there is no such pod."""
         waiting = self._binder.waiting.get(pod.uid)
         if waiting is not None:
-            waiting.reject("", "removed")
+            waiting.reject(plugin, text)
+        return waiting is not None
 
     def _tell(self, happened: Iterable[Event]) -> None:
         for event in happened:

@@ -208,8 +208,8 @@ def simulate(
     # As things are before any copy stands.
     heat = heat_map(wanted, framework, snapshot)
     limit = repeat or MOST_COPIES
-    while sum(places.values()) < limit:
-        number = sum(places.values())
+    number = 0
+    while number < limit:
         copy = replace(wanted, uid=f"simulated-{number}", name=f"{wanted.name}-{number}" if number else wanted.name)
         decision = one(copy)
         if first is None or not decision.node:
@@ -223,6 +223,7 @@ def simulate(
             failed = None if decision.node else said
         if not decision.node:
             break
+        number += 1
         node = snapshot.by_name[decision.node]
         if framework.pre_bind(Cycle(copy, snapshot), node) and limit > 1:
             # A second copy would want the same claim, which is bound to the first.
@@ -230,7 +231,7 @@ def simulate(
             break
         node.add(replace(copy, node_name=decision.node))
         places[decision.node] += 1
-    placed = sum(places.values())
+    placed = number
     return {
         "fits": placed > 0 if repeat == 0 else placed == repeat,
         "asked": repeat,
