@@ -124,7 +124,7 @@ def expression(source: str, path: str, types: Mapping[str, Type], *wanted: Type)
     if wanted and program.result not in wanted:
         told = f"must evaluate to {wanted[0]} but got {program.result}"
         if len(wanted) > 1:
-            told = f"must evaluate to one of [{' '.join(map(str, wanted))}]"
+            told = f"must evaluate to one of [{' '.join(map(str, wanted))}]".replace("null", "null_type")
         return Expression(path, source, None, told)
     return Expression(path, source, program)
 

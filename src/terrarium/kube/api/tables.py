@@ -38,7 +38,9 @@ def table(kind: Kind, objs: Sequence[Obj], now: datetime, options: TableOptions 
         "kind": "Table",
         "apiVersion": f"meta.k8s.io/{options.version}",
         "metadata": dict(options.metadata or {}),
-        "columnDefinitions": [definition(column) for column in columns if not column.unnamed] if options.headers else None,
+        "columnDefinitions": [definition(column) for column in columns if not column.unnamed]
+        if options.headers
+        else None,
         "rows": [row(columns, obj, now, options) for obj in objs],
     }
 

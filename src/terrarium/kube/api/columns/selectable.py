@@ -49,6 +49,7 @@ _MODERN_EVENTS: Mapping[str, Read] = {
 SELECTABLE: Mapping[str, Mapping[str, Read]] = {
     "pods": {
         "spec.nodeName": _text("spec", "nodeName"),
+        "spec.host": _text("spec", "nodeName"),
         "spec.restartPolicy": _text("spec", "restartPolicy"),
         "spec.schedulerName": _text("spec", "schedulerName"),
         "spec.serviceAccountName": _text("spec", "serviceAccountName"),

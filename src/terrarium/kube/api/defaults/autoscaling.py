@@ -28,7 +28,11 @@ def _behavior(spec: Obj) -> None:
     behavior = spec.get("behavior")
     if behavior is not None:
         for name, rules in (("scaleUp", _UP), ("scaleDown", _DOWN)):
-            given = {key: value for key, value in (behavior.get(name) or {}).items() if key == "policies" or value is not None}
+            given = {
+                key: value
+                for key, value in (behavior.get(name) or {}).items()
+                if key == "policies" or value is not None
+            }
             behavior[name] = {**rules, **given}
 
 

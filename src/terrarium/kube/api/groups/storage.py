@@ -5,6 +5,7 @@ from __future__ import annotations
 from terrarium.kube.api.groups.rows import Group
 from terrarium.kube.api.prepare import platform as prepare
 from terrarium.kube.api.strategies.make import status, strategy, with_status
+from terrarium.kube.api.validation import attachments
 from terrarium.kube.api.validation import storage as checks
 
 V1 = Group("storage.k8s.io/v1")
@@ -21,8 +22,19 @@ KINDS = (
             check_update=[checks.csi_driver, checks.csi_driver_update],
         ),
     ),
-    V1.row("CSINode", "csinodes", cluster=True, strategy=strategy("io.k8s.api.storage.v1.CSINode")),
-    V1.row("CSIStorageCapacity", "csistoragecapacities", strategy=strategy("io.k8s.api.storage.v1.CSIStorageCapacity")),
+    V1.row(
+        "CSINode",
+        "csinodes",
+        cluster=True,
+        strategy=strategy(
+            "io.k8s.api.storage.v1.CSINode", check=[attachments.node], check_update=[attachments.node_update]
+        ),
+    ),
+    V1.row(
+        "CSIStorageCapacity",
+        "csistoragecapacities",
+        strategy=strategy("io.k8s.api.storage.v1.CSIStorageCapacity", check=[attachments.capacity]),
+    ),
     V1.row(
         "StorageClass",
         "storageclasses",
@@ -39,6 +51,6 @@ KINDS = (
         "volumeattachments",
         cluster=True,
         subresources=(status("io.k8s.api.storage.v1.VolumeAttachment"),),
-        strategy=with_status("io.k8s.api.storage.v1.VolumeAttachment"),
+        strategy=with_status("io.k8s.api.storage.v1.VolumeAttachment", check=[attachments.attachment]),
     ),
 )

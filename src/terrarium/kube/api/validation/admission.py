@@ -189,9 +189,7 @@ def policy(errors: Errors, obj: Obj, context: Context) -> None:
     errors.required_one_of("spec.failurePolicy", spec.get("failurePolicy"), ("Fail", "Ignore"))
     kind = spec.get("paramKind")
     if kind is not None:
-        for name in ("apiVersion", "kind"):
-            if not kind.get(name):
-                errors.required(f"spec.paramKind.{name}")
+        _param_kind(errors, kind, "spec.paramKind")
     constraints = spec.get("matchConstraints")
     if constraints is None:
         errors.required("spec.matchConstraints")
@@ -208,11 +206,40 @@ def policy(errors: Errors, obj: Obj, context: Context) -> None:
     for where, validation in items(spec.get("validations"), "spec.validations"):
         _validation(errors, validation, where)
     for where, audit in items(spec.get("auditAnnotations"), "spec.auditAnnotations"):
-        if not audit.get("key"):
-            errors.required(f"{where}.key")
+        _audit_key(errors, audit.get("key") or "", (obj.get("metadata") or {}).get("name") or "", where)
         if not (audit.get("valueExpression") or "").strip():
             errors.required(f"{where}.valueExpression", "valueExpression is not specified")
     expressions(errors, policies.compile_policy(spec).expressions())
+
+
+def _param_kind(errors: Errors, held: Obj, path: str) -> None:
+    version, kind = held.get("apiVersion") or "", held.get("kind") or ""
+    group, _, plain = version.rpartition("/")
+    where = f"{path}.apiVersion"
+    if not version:
+        errors.required(where)
+    elif version.count("/") > 1:
+        errors.invalid(where, version, f"unexpected GroupVersion string: {version}")
+    else:
+        if group and (faults := names.dns_subdomain(group)):
+            errors.invalid(where, group, ",".join(faults))
+        if not plain:
+            errors.invalid(where, version, "version must be specified")
+        elif faults := names.dns_label_1035(plain):
+            errors.invalid(where, plain, ",".join(faults))
+    if not kind:
+        errors.required(f"{path}.kind")
+    elif faults := names.dns_label_1035(kind.lower()):
+        text = "may have mixed case, but should otherwise match: " + ",".join(faults)
+        errors.invalid(f"{path}.kind", kind, text)
+
+
+def _audit_key(errors: Errors, key: str, policy: str, path: str) -> None:
+    """Keys are told apart by the policy's name."""
+    if not key:
+        errors.required(f"{path}.key")
+    else:
+        errors.invalids(f"{path}.key", key, names.qualified_name(f"{policy}/{key}" if policy else key))
 
 
 def _variables(errors: Errors, spec: Obj) -> None:

@@ -224,6 +224,14 @@ def _source(errors: Errors, name: str, source: Obj, spec: Obj) -> None:
         errors.required("spec.nodeAffinity", "Local volume requires node affinity")
     if name in ("hostPath", "local") and ".." in (source.get("path") or "").split("/"):
         errors.invalid(f"spec.{name}.path", source["path"], "must not contain '..'")
+    if name == "csi":
+        for field in (
+            "controllerPublishSecretRef",
+            "controllerExpandSecretRef",
+            "nodePublishSecretRef",
+            "nodeExpandSecretRef",
+        ):
+            _secret_reference(errors, source.get(field), f"spec.csi.{field}")
     if name == "csi" and source.get("driver"):
         errors.invalids("spec.csi.driver", source["driver"], names.dns_subdomain(source["driver"].lower()))
 
@@ -308,6 +316,17 @@ def storage_class_update(errors: Errors, obj: Obj, context: Context) -> None:
             errors.forbidden(name, f"updates to {name} are forbidden.")
     errors.immutable("volumeBindingMode", obj.get("volumeBindingMode"), old.get("volumeBindingMode"))
     _topologies(errors, obj.get("allowedTopologies"))
+
+
+def _secret_reference(errors: Errors, ref: Any, path: str) -> None:
+    if ref is None:
+        return
+    for field, rule in (("name", names.dns_subdomain), ("namespace", names.dns_label)):
+        text = ref.get(field) or ""
+        if not text:
+            errors.required(f"{path}.{field}")
+        else:
+            errors.invalids(f"{path}.{field}", text, rule(text))
 
 
 def csi_driver(errors: Errors, obj: Obj, context: Context) -> None:
