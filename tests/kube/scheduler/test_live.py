@@ -402,3 +402,67 @@ def test_needs_no_more_than_its_role(tmp_path: Path) -> None:
         assert own == {"system:kube-scheduler", "system:volume-scheduler"}
 
     in_cluster(body, tmp_path)
+
+
+def test_volumes_are_waited_for(tmp_path: Path) -> None:
+    """A claim without a volume is given its node, and the pod is bound once a volume is there; if it goes, nobody waits."""
+
+    async def body(cluster: Live) -> None:
+        claims = Resource("", "v1", "persistentvolumeclaims")
+        classes = Resource("storage.k8s.io", "v1", "storageclasses")
+        await cluster.client.create(
+            classes,
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {"name": "late"},
+                "provisioner": "example.com/disks",
+                "volumeBindingMode": "WaitForFirstConsumer",
+            },
+        )
+        for name in ("a", "b"):
+            spec = {
+                "storageClassName": "late",
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            }
+            claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+            await cluster.client.create(claims, claim, "default")
+        async with scheduling(cluster) as scheduler:
+            await cluster.node("n1")
+            for name in ("a", "b"):
+                await cluster.pod(name, volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": name}}])
+            async with asyncio.timeout(10):
+                for name in ("a", "b"):
+                    while True:
+                        claim = await cluster.client.get(claims, name, "default")
+                        notes = claim["metadata"].get("annotations") or {}
+                        if notes.get("volume.kubernetes.io/selected-node") == "n1":
+                            break
+                        await cluster.clock.sleep(0.02)
+            await cluster.client.delete(PODS, "b", "default", grace=0)
+            # What a provisioner and the volume controller would do.
+            volume = {
+                "apiVersion": "v1",
+                "kind": "PersistentVolume",
+                "metadata": {"name": "disk"},
+                "spec": {
+                    "capacity": {"storage": "1Gi"},
+                    "accessModes": ["ReadWriteOnce"],
+                    "storageClassName": "late",
+                    "hostPath": {"path": "/disk"},
+                    "claimRef": {"kind": "PersistentVolumeClaim", "namespace": "default", "name": "a"},
+                },
+            }
+            await cluster.client.create(Resource("", "v1", "persistentvolumes"), volume)
+            claim = await cluster.client.get(claims, "a", "default")
+            notes = {**claim["metadata"]["annotations"], "pv.kubernetes.io/bind-completed": "yes"}
+            spec = {**claim["spec"], "volumeName": "disk"}
+            await cluster.client.update(
+                claims, {**claim, "metadata": {**claim["metadata"], "annotations": notes}, "spec": spec}
+            )
+            assert (await cluster.until(lambda placed: placed["a"] == "n1")) == {"a": "n1"}
+            async with asyncio.timeout(5):
+                await scheduler.finish()
+
+    in_cluster(body, tmp_path)

@@ -81,7 +81,8 @@ class Plan:
 
 
 class Binder:
-    """Carries plans out, many at once. `claims` is the informer of PersistentVolumeClaims."""
+    """Carries plans out, many at once. `claims` is the informer of PersistentVolumeClaims; `wanted` says whether a pod
+    is still to be bound."""
 
     def __init__(
         self,
@@ -90,12 +91,14 @@ class Binder:
         claims: Informer,
         extenders: Sequence[Extender],
         bind_seconds: Callable[[Framework], float],
+        wanted: Callable[[Queued], bool],
     ) -> None:
         self._client = client
         self._clock = clock
         self._claims = claims
         self._extenders = [e for e in extenders if e.bind_verb]
         self._bind_seconds = bind_seconds
+        self._wanted = wanted
         self._turns = asyncio.Semaphore(WRITES)
         self.waiting: dict[str, Waiting] = {}
         """Pods that Permit plugins hold back, by uid."""
@@ -146,6 +149,8 @@ class Binder:
             found = [self._claims.get(*claim) for claim in claims]
             if all(claim is not None and fully_bound(claim) for claim in found):
                 return
+            if not self._wanted(plan.queued):
+                raise NotBound("the pod is gone", gone=True)
             await self._clock.sleep(0.1)
         raise NotBound('running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded')
 

@@ -92,7 +92,12 @@ class Scheduler:
         )
         self._recorder = Recorder(client, clock, ids, self._tasks, host)
         self._binder = Binder(
-            client, clock, self._context["persistentvolumeclaims"], self._extenders, _bind_seconds(written)
+            client,
+            clock,
+            self._context["persistentvolumeclaims"],
+            self._extenders,
+            _bind_seconds(written),
+            lambda queued: self._queue.get(queued.pod.key) is queued,
         )
         self._evictions = Evictions(client, clock, self._recorder, self._turn_back)
         self._history = History()
