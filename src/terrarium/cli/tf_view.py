@@ -126,7 +126,10 @@ class Lines(Progress):
         self._line(str(address), f"Provisioning with '{type}'...")
 
     def provision_output(self, address: Instance, type: str, line: str) -> None:
-        self._put(paint(f"[reset][bold]{address} ({type}):[reset] ", self._colour) + line + "\n")
+        head = paint(f"[reset][bold]{address} ({type}):[reset] ", self._colour)
+        for part in line.replace("\r", "\n").split("\n"):
+            if part.rstrip():
+                self._put(head + part.rstrip() + "\n")
 
     def warn(self, diagnostic: Diagnostic) -> None: ...
 

@@ -150,9 +150,7 @@ def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-u
     data = config.data
     command = data["command"].data
     if not isinstance(command, str) or not command:
-        return error(
-            "Invalid local-exec provisioner command", "The local-exec provisioner command must be a non-empty string."
-        )
+        return error("Invalid local-exec provisioner command", "The command must be a non-empty string.")
     interpreter = [v.data for v in data["interpreter"]] if not data["interpreter"].is_null else ["/bin/sh", "-c"]
     environment = dict(os.environ)
     if not data["environment"].is_null:
