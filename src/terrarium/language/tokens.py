@@ -230,6 +230,14 @@ def _heredoc(text: str, at: int) -> tuple[str, int] | None:
     return None
 
 
+_MOST_ODD: Final = 20_000
+"""A text with more characters that mean nothing is none; the rest of it isn't read."""
+
+
+class _NoText(Exception):
+    """Internal: stops the scan of what is no text."""
+
+
 class _Scan:
     """One scan: the output lists, and the stacks."""
 
@@ -246,6 +254,8 @@ class _Scan:
         tokens = self.tokens
         if kind >= BIT_AND:
             tokens.odd.append(len(tokens.kinds))
+            if len(tokens.odd) > _MOST_ODD:
+                raise _NoText
         tokens.kinds.append(kind)
         tokens.starts.append(start)
         tokens.ends.append(end)
@@ -254,8 +264,11 @@ class _Scan:
         size = len(self.text)
         self.modes.append(mode)
         steps = (self.code, self.quoted, self.heredoc, self.bare)
-        while at < size:
-            at = steps[self.modes[-1]](at)
+        try:
+            while at < size:
+                at = steps[self.modes[-1]](at)
+        except _NoText:
+            pass  # what was read is complaint enough
         self.emit(EOF, size, size)
         return self.tokens
 

@@ -150,19 +150,11 @@ def _regex_all(values: Sequence[Value], type: Type) -> Value:
 def matches(regex: Any, text: str) -> list[Any]:
     """All matches by Go's rule: no empty one right behind another."""
     found: list[Any] = []
-    at, last = 0, -1
-    while at <= len(text):
-        match = regex.search(text, at)
-        if match is None:
-            break
+    last = -1
+    for match in regex.finditer(text):
         start, end = match.span()
-        if start == end:
-            if start != last:
-                found.append(match)
-            at = end + 1
-        else:
+        if start != end or start != last:
             found.append(match)
-            at = end
         last = end
     return found
 
