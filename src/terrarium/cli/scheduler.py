@@ -118,7 +118,8 @@ def simulate(
 @scheduler.command(hidden=True)
 @click.argument("door", type=click.Choice(["plugins", "hints", "conversations", "config"]))
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-def replay(door: str, file: Path | None) -> None:
+@click.option("--fast", is_flag=True, help="Decide on the fast path also in small clusters.")
+def replay(door: str, file: Path | None, fast: bool) -> None:
     """Answer recorded cases: a line of JSON in, a line out; `config FILE` checks a configuration."""
     if door == "config":
         from terrarium.kube.scheduler.configuration import Invalid, load
@@ -133,4 +134,4 @@ def replay(door: str, file: Path | None) -> None:
         return
     from terrarium.kube.scheduler.replay import serve
 
-    serve(door, sys.stdin, sys.stdout)
+    serve(door, sys.stdin, sys.stdout, fast)
