@@ -384,11 +384,16 @@ def conflicts(spec: Spec, config: Mapping[str, Value]) -> Sequence[tuple[str, st
             and not (value.is_known and value.type.is_collection and not len(value))
         )
 
+    def known(name: str) -> bool:
+        # What is not known yet may turn out to be null, so nothing is held against it.
+        value = config.get(name)
+        return value is not None and value.is_known
+
     for name in sorted(every):
         flags = every[name]
         if given(name):
             for other in flags.get("conflicts_with", ()):
-                if "." not in other and other != name and given(other):
+                if "." not in other and other != name and given(other) and known(name) and known(other):
                     found.append((name, "Conflicting configuration arguments", f'"{name}": conflicts with {other}'))
             wanted = [o for o in flags.get("required_with", ()) if "." not in o]
             lacking = [o for o in wanted if not given(o)]
@@ -397,7 +402,7 @@ def conflicts(spec: Spec, config: Mapping[str, Value]) -> Sequence[tuple[str, st
                 found.append((name, "Missing required argument", f'"{name}": all of `{listed}` must be specified'))
         group = flags.get("exactly_one_of")
         if group and all("." not in o for o in group):
-            present = [o for o in group if given(o)]
+            present = [o for o in group if given(o) and known(o)]
             listed = ",".join(sorted(group))
             if len(present) > 1:
                 found.append(
@@ -407,7 +412,7 @@ def conflicts(spec: Spec, config: Mapping[str, Value]) -> Sequence[tuple[str, st
                         f'"{name}": only one of `{listed}` can be specified, but `{",".join(sorted(present))}` were specified.',
                     )
                 )
-            elif not present:
+            elif not present and not any(given(o) for o in group):
                 found.append(
                     (name, "Invalid combination of arguments", f'"{name}": one of `{listed}` must be specified')
                 )
