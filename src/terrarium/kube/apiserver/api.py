@@ -107,7 +107,7 @@ class Api:
         if target.subresource:
             sub = target.kind.subresources.get(target.subresource)
             if sub is None:
-                raise errors.unknown_path()
+                raise errors.unknown_path() if target.kind.schema else errors.not_found(target.kind, target.name)
             if verb not in sub.verbs:
                 raise errors.method_not_allowed()
         elif verb not in target.kind.verbs:

@@ -7,22 +7,16 @@ deleted, and gone when the last of them has lost its finalizers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from terrarium.base.clock import rfc3339
-from terrarium.kube.api import jsonpath, names, structural
-from terrarium.kube.api.columns.make import AGE, NAME
 from terrarium.kube.api.hooks import User
-from terrarium.kube.api.kinds import Column, Context, GroupVersion, Kind, Obj, Strategy, Subresource
-from terrarium.kube.api.shapes import Shape, of_json_schema
-from terrarium.kube.api.times import TimeError, age, parse_time
-from terrarium.kube.api.validation.meta import create_check, update_check
-from terrarium.kube.apiserver import errors, metadata
-from terrarium.kube.apiserver.conversion import Webhook, renamed
-from terrarium.kube.apiserver.records import fresh
+from terrarium.kube.api.kinds import GroupVersion, Kind, Obj
+from terrarium.kube.apiserver import bootstrap, errors
+from terrarium.kube.apiserver.conversion import Webhook
+from terrarium.kube.apiserver.custom import rows_of
 from terrarium.kube.apiserver.resources import Behaviour, Call, DeleteOptions, Resources
 from terrarium.kube.apiserver.upstream import ServiceAddresses
 from terrarium.kube.client.contract import ApiError
@@ -33,26 +27,6 @@ _SYSTEM = User("system:apiserver")
 _LINGER = 0.25
 """Seconds for which the objects of an ending definition are still there."""
 Later = Callable[[str, Coroutine[Any, Any, None]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Custom:
-    """What the server knows of one served version beside its row."""
-
-    schema: Mapping[str, Any]
-    shape: Shape
-    replicas: Mapping[str, str]
-    """Of the scale subresource: specReplicasPath and its kin; empty without one."""
-    warning: str = ""
-    """What every answer says of a deprecated version."""
-    webhook: Webhook | None = None
-
-    def read(self, obj: Obj, minor: int) -> tuple[Obj, Sequence[str]]:
-        """A client's object pruned, and the paths of what was unknown. `DecodeError` for bad metadata."""
-        unknown = metadata.read(obj, self.schema, minor)
-        if not self.schema.get("x-kubernetes-preserve-unknown-fields"):
-            unknown += structural.prune(obj, self.schema)
-        return obj, sorted(unknown)
 
 
 class Definitions(Behaviour):
@@ -70,7 +44,7 @@ class Definitions(Behaviour):
         """Registers what is stored, and goes on with what is ending."""
         for definition in await self._resources.all(self._kind):
             if _established(definition):
-                self._register(definition)
+                await self._register(definition)
             if definition["metadata"].get("deletionTimestamp"):
                 await self._clean(definition)
 
@@ -82,7 +56,9 @@ class Definitions(Behaviour):
             await self._accept(obj)
 
     async def removed(self, obj: Obj) -> None:
+        gone = [kind.group_version for kind in self._rows.get(obj["metadata"]["name"], ())]
         self._unregister(obj["metadata"]["name"])
+        await self._silence(gone)
         # Names that it had may be what others wait for.
         for other in await self._resources.all(self._kind):
             if other["spec"]["group"] == obj["spec"]["group"] and not _established(other):
@@ -135,7 +111,7 @@ class Definitions(Behaviour):
 
         changed = await self._change(name, change)
         if _established(changed):
-            self._register(changed)
+            await self._register(changed)
 
     # The end
 
@@ -202,7 +178,7 @@ class Definitions(Behaviour):
 
     # What is served
 
-    def _register(self, definition: Obj) -> None:
+    async def _register(self, definition: Obj) -> None:
         name = definition["metadata"]["name"]
         self._unregister(name)
         rows = list(rows_of(definition, self._webhook(definition)))
@@ -210,6 +186,26 @@ class Definitions(Behaviour):
             self._resources.registry.add(kind)
             self._resources.custom[(kind.group_version, kind.plural)] = custom
         self._rows[name] = [kind for kind, _ in rows]
+        await self._announce([kind.group_version for kind, _ in rows])
+
+    async def _announce(self, versions: Sequence[GroupVersion]) -> None:
+        """An APIService for each version, as the registration controller makes them."""
+        kind = self._resources.registry.resource("apiregistration.k8s.io", "v1", "apiservices")
+        for gv in versions if kind is not None else ():
+            assert kind is not None
+            await bootstrap.ensure(self._resources, kind, _service(gv))
+
+    async def _silence(self, versions: Sequence[GroupVersion]) -> None:
+        """Removes the APIServices of versions that nobody serves any more."""
+        kind = self._resources.registry.resource("apiregistration.k8s.io", "v1", "apiservices")
+        served = {row.group_version for rows in self._rows.values() for row in rows}
+        for gv in versions if kind is not None else ():
+            assert kind is not None
+            name = f"{gv.version}.{gv.group}"
+            held = await self._resources.find(kind, "", name) if gv not in served else None
+            if held is not None and _LABEL in (held.obj(kind)["metadata"].get("labels") or {}):
+                with contextlib.suppress(ApiError):
+                    await self._resources.delete(kind, "", name, DeleteOptions(), Call(_SYSTEM), admit=False)
 
     def _webhook(self, definition: Obj) -> Webhook | None:
         conversion = definition["spec"].get("conversion") or {}
@@ -223,6 +219,25 @@ class Definitions(Behaviour):
             self._resources.registry.remove(kind)
             self._resources.custom.pop((kind.group_version, kind.plural), None)
             self._resources.behaviours.pop(kind.resource, None)
+
+
+_LABEL = "kube-aggregator.kubernetes.io/automanaged"
+
+
+def _service(gv: GroupVersion) -> Obj:
+    available = {
+        "type": "Available",
+        "status": "True",
+        "reason": "Local",
+        "message": "Local APIServices are always available",
+    }
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": f"{gv.version}.{gv.group}", "labels": {_LABEL: "true"}},
+        "spec": {"group": gv.group, "version": gv.version, "groupPriorityMinimum": 1000, "versionPriority": 100},
+        "status": {"conditions": [available]},
+    }
 
 
 class _Ending(Behaviour):
@@ -293,185 +308,3 @@ def _condition(obj: Obj, type: str, status: str, reason: str, message: str, now:
     held = obj.setdefault("status", {}).get("conditions") or []
     made = {"type": type, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}
     obj["status"]["conditions"] = [*(c for c in held if c.get("type") != type), made]
-
-
-def rows_of(definition: Obj, webhook: Webhook | None = None) -> Iterable[tuple[Kind, Custom]]:
-    """The rows of a definition's served versions."""
-    spec = definition["spec"]
-    words = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
-    stored = next((v["name"] for v in spec["versions"] if v.get("storage")), spec["versions"][0]["name"])
-    # What is read may be older than the schema: only the first one is sure to have filled in its defaults.
-    changed = definition["metadata"].get("generation", 1) > 1
-    for version in spec["versions"]:
-        if not version.get("served"):
-            continue
-        gv = GroupVersion(spec["group"], version["name"])
-        schema: Mapping[str, Any] = (version.get("schema") or {}).get("openAPIV3Schema") or {}
-        subs = version.get("subresources") or {}
-        subresources: dict[str, Subresource] = {}
-        strategy = _strategy(schema, status="status" in subs)
-        if "status" in subs:
-            subresources["status"] = Subresource(
-                "status", ("get", "patch", "update"), strategy=_status_strategy(schema)
-            )
-        if "scale" in subs:
-            subresources["scale"] = Subresource(
-                "scale", ("get", "patch", "update"), "Scale", GroupVersion("autoscaling", "v1")
-            )
-        kind = Kind(
-            gv,
-            words["kind"],
-            words["plural"],
-            words.get("singular") or words["kind"].lower(),
-            spec.get("scope") == "Namespaced",
-            tuple(words.get("shortNames") or ()),
-            tuple(words.get("categories") or ()),
-            ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"),
-            definition["metadata"]["name"],
-            f"{spec['group']}/{stored}",
-            renamed,
-            "",
-            strategy,
-            subresources,
-            _columns(version),
-            {p: _field(p) for p in (f["jsonPath"].lstrip(".") for f in version.get("selectableFields") or ())},
-            list_kind=words.get("listKind") or f"{words['kind']}List",
-            read=_reader(schema) if (changed or version["name"] != stored) and _has_defaults(schema) else None,
-        )
-        yield (
-            kind,
-            Custom(schema, of_json_schema(schema), subs.get("scale") or {}, _deprecation(gv, kind, version), webhook),
-        )
-
-
-def _deprecation(gv: GroupVersion, kind: Kind, version: Mapping[str, Any]) -> str:
-    if not version.get("deprecated"):
-        return ""
-    return str(version.get("deprecationWarning") or f"{gv} {kind.kind} is deprecated")
-
-
-def _has_defaults(schema: Any) -> bool:
-    """Whether reading an object may fill something in."""
-    if not isinstance(schema, Mapping):
-        return False
-    parts = [schema.get("items"), schema.get("additionalProperties"), *(schema.get("properties") or {}).values()]
-    return any(isinstance(part, Mapping) and ("default" in part or _has_defaults(part)) for part in parts)
-
-
-def _reader(schema: Mapping[str, Any]) -> Callable[[Obj], Obj]:
-    """Fills in what the schema has come to say since an object was stored."""
-
-    def read(obj: Obj) -> Obj:
-        made: Obj = fresh(obj)
-        structural.default(made, schema)
-        return made
-
-    return read
-
-
-def _field(path: str) -> Callable[[Obj], str]:
-    parsed = jsonpath.parse("." + path)
-
-    def value(obj: Obj) -> str:
-        found = parsed.first(obj)
-        return "" if found is None else jsonpath.printed(found)
-
-    return value
-
-
-def _cell(type: str, value: Any, now: datetime) -> Any:
-    """What a column shows of the value at its path; None of one that does not fit its type."""
-    if value is None:
-        return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    match type:
-        case "string":
-            return jsonpath.printed(value)
-        case "integer":
-            return int(value) if number else None
-        case "number":
-            return float(value) if number else None
-        case "boolean":
-            return value if isinstance(value, bool) else None
-        case "date" if isinstance(value, str):
-            try:
-                return age((now - parse_time(value)).total_seconds())
-            except TimeError:
-                return "<invalid>"
-    return None
-
-
-def _columns(version: Mapping[str, Any]) -> tuple[Column, ...]:
-    def cell(path: str, type: str) -> Callable[[Obj, datetime], Any]:
-        parsed = jsonpath.parse(path)
-        return lambda obj, now: _cell(type, parsed.first(obj), now)
-
-    given = version.get("additionalPrinterColumns")
-    if not given:
-        return (NAME, Column("Age", "date", AGE.value, "", AGE.description))
-    return (
-        NAME,
-        *(
-            Column(
-                column["name"],
-                column["type"],
-                cell(column["jsonPath"], column["type"]),
-                column.get("format", ""),
-                column.get("description", "")
-                or f"Custom resource definition column (in JSONPath format): {column['jsonPath']}",
-                column.get("priority", 0),
-            )
-            for column in given
-        ),
-    )
-
-
-def _strategy(schema: Mapping[str, Any], *, status: bool) -> Strategy:
-    structure = structural.Structure(schema)
-
-    def check(errors: Any, obj: Obj, context: Context) -> None:
-        errors.extend(structure.check(obj, context.old))
-
-    def create(obj: Obj, context: Context) -> None:
-        if status:
-            obj.pop("status", None)
-
-    def update(obj: Obj, context: Context) -> None:
-        if not status or context.old is None:
-            return
-        if "status" in context.old:
-            obj["status"] = fresh(context.old["status"])
-        else:
-            obj.pop("status", None)
-
-    def default(obj: Obj, context: Context) -> None:
-        structural.default(obj, schema)
-
-    return Strategy(
-        default,
-        create,
-        update,
-        create_check(names.dns_subdomain, check, core=False),
-        update_check(names.dns_subdomain, check, core=False),
-        unconditional_update=False,
-        generation=True,
-    )
-
-
-def _status_strategy(schema: Mapping[str, Any]) -> Strategy:
-    whole = _strategy(schema, status=False)
-
-    def update(obj: Obj, context: Context) -> None:
-        """Only the status changes, and of metadata only managed fields."""
-        assert context.old is not None
-        held = obj["metadata"].get("managedFields")
-        status = obj.get("status")
-        obj.clear()
-        obj.update(fresh(context.old))
-        obj.pop("status", None)
-        if status is not None:
-            obj["status"] = status
-        if held:
-            obj["metadata"]["managedFields"] = held
-
-    return Strategy(whole.default, whole.prepare_create, update, whole.validate, whole.validate_update)

@@ -64,7 +64,10 @@ class Discovery:
                 versions = found.setdefault(gv.group, [])
                 if gv not in versions:
                     versions.append(gv)
-            return {group: sorted(versions, key=_priority) for group, versions in found.items()}
+            built_in = {kind.group_version.group for kind in self._registry if kind.schema}
+            # Those that came later have all the same priority, and follow by name.
+            order = [*(g for g in found if g in built_in), *sorted(g for g in found if g not in built_in)]
+            return {group: sorted(found[group], key=priority) for group in order}
 
         made: dict[str, list[GroupVersion]] = self._once("groups", make)
         return made
@@ -139,7 +142,7 @@ class Discovery:
         return sorted(set(found))
 
 
-def _priority(gv: GroupVersion) -> tuple[int, int, int]:
+def priority(gv: GroupVersion) -> tuple[int, int, int]:
     """Stable versions before betas before alphas, newer before older."""
     import re
 

@@ -104,6 +104,8 @@ class App:
         if kind is None:
             return self._no_kind(info)
         if not _scoped(info, kind):
+            if not kind.schema:
+                return not_found_page()
             raise errors.unknown_path()
         target = _target(info, kind)
         return await self._handlers.answer(request, target)
