@@ -137,7 +137,7 @@ class Resources:
         self.records = Records()
         self.behaviours: dict[str, Behaviour] = {}
         self.custom: dict[tuple[GroupVersion, str], Any] = {}
-        """What CRDs say beyond their rows, by version and plural (`crds.Custom`)."""
+        """What CRDs say beyond their rows, by version and plural (`custom.Custom`)."""
 
     def custom_schemas(self) -> dict[str, Mapping[str, Any]]:
         """The structural schemas of all custom resources, by the name of their definition."""
