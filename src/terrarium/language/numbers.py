@@ -231,7 +231,7 @@ def parse(text: str) -> Number | None:
         return None
     sign, whole, part, bare, letter, exponent = match.groups()
     digits = (whole or "") + (part or bare or "")
-    value = _to_int(digits)
+    value = from_digits(digits)
     if value == 0:
         return _zero(sign == "-")
     if len(exponent or "") > 20:
@@ -257,7 +257,8 @@ def _infinite(sign: str) -> Number:
 _EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
-def _to_int(digits: str) -> int:
+def from_digits(digits: str) -> int:
+    """The whole number of decimal digits, however many."""
     return int(digits or "0") if len(digits) < 4000 else int(_EXACT.create_decimal(digits))
 
 

@@ -87,7 +87,9 @@ def _parse_int(values: Sequence[Value], _: Type) -> Value:
     known = _DIGITS[:base] if base > 36 else _DIGITS[:base] + _DIGITS[:base].upper()
     if not digits or any(c not in known for c in digits):
         raise ArgumentError(0, f"cannot parse {quote(text)} as a base {base} integer")
-    if base <= 36:
+    if base == 10:
+        number = numbers.from_digits(digits)
+    elif base <= 36:
         number = int(digits, base) if base & (base - 1) == 0 or len(digits) < 2000 else _slow(digits.lower(), base)
     else:
         number = _slow(digits, base)
