@@ -95,7 +95,9 @@ def needs_init(world: World, root: ModuleNode) -> Diagnostic | None:
     backend = root.module.backend
     if backend is not None and backend.type not in KNOWN:
         return error(
-            "Invalid backend type", f'There is no backend type named "{backend.type}".', backend.type_range or backend.range
+            "Invalid backend type",
+            f'There is no backend type named "{backend.type}".',
+            backend.type_range or backend.range,
         )
     settings, diagnostics = configured(root, {})
     reason = ""
@@ -111,7 +113,7 @@ def needs_init(world: World, root: ModuleNode) -> Diagnostic | None:
         return None
     return error(
         'Backend initialization required, please run "terraform init"'
-        if known is None
+        if not reason.startswith("Backend")
         else 'Backend initialization required: please run "terraform init"',
         f"Reason: {reason}\n\n"
         'The "backend" is the interface that Terraform uses to store state,\nperform operations, etc. If this message is showing up, it '

@@ -26,7 +26,7 @@ def emit(
     world: World, text: str, kind: str, level: str = "info", tail: Mapping[str, Any] | None = None, **fields: Any
 ) -> None:
     """One line. `tail` goes after the type."""
-    moment = world.clock.now().astimezone().isoformat(timespec="microseconds")
+    moment = world.clock.now().astimezone().isoformat(timespec="microseconds").replace("+00:00", "Z")
     row = {
         "@level": level,
         "@message": text,

@@ -36,7 +36,7 @@ from terrarium.engine.plan_object import equal, schema_marks
 from terrarium.engine.planning import cycle_errors, forced_before_destroy
 from terrarium.engine.provider import Provider, Schema, is_quick
 from terrarium.engine.provisioning import run_provisioners
-from terrarium.engine.state import OutputState, ResourceState, State, StateObject, marked, sensitive_paths
+from terrarium.engine.state import CheckResult, OutputState, ResourceState, State, StateObject, marked, sensitive_paths
 from terrarium.engine.walking import Diagnostics, Session, Walk, located, missing_provider, object_id
 from terrarium.language.values import NULL, SENSITIVE, Value, null
 
@@ -627,12 +627,17 @@ def _drop_outputs(walk: ApplyWalk, state: State) -> None:
         state.resources = {a: r for a, r in state.resources.items() if a.mode == MANAGED}
 
 
-def merged_checks(walk: ApplyWalk, plan: Plan):  # type: ignore[no-untyped-def]
-    """Results of this apply, and of the plan where the apply had nothing to say."""
+def merged_checks(walk: ApplyWalk, plan: Plan) -> tuple[CheckResult, ...] | None:
+    """Results of this apply. What it did not come by has the result of the plan; after errors nothing is known of it."""
     mine = {(c.kind, c.address): c for c in walk.checks.results()}
-    merged = [mine.pop((c.kind, c.address), c) for c in plan.checks]
+    failed = has_errors(walk.diagnostics)
+    merged = [mine.pop((c.kind, c.address), _unknown(c) if failed else c) for c in plan.checks]
     merged += mine.values()
     return tuple(sorted(merged, key=lambda c: (c.kind, c.address))) or None
+
+
+def _unknown(check: CheckResult) -> CheckResult:
+    return CheckResult(check.kind, check.address, "unknown", tuple((a, "unknown", ()) for a, _, _ in check.objects))
 
 
 def incomplete_warning() -> Diagnostic:

@@ -22,13 +22,20 @@ _COUNT_UNKNOWN = (
 _EACH_UNKNOWN = (
     'The "for_each" {} includes {} derived from resource attributes that cannot be determined until apply, and so '
     "Terraform cannot determine the full set of keys that will identify the instances of this resource.\n\nWhen working "
-    "with unknown values in for_each, it's better to {} where only the values contain apply-time results.\n\n"
+    "with unknown values in for_each, it's better to {}.\n\n"
     "Alternatively, you could use the -target planning option to first apply only the resources that the for_each value "
     "depends on, and then apply a second time to fully converge."
 )
-_MAP_KEYS = _EACH_UNKNOWN.format("map", "keys", "define the map keys statically in your configuration and")
+_MAP_KEYS = _EACH_UNKNOWN.format(
+    "map",
+    "keys",
+    "define the map keys statically in your configuration and place apply-time results only in the map values",
+)
 _SET_VALUES = _EACH_UNKNOWN.format(
-    "set", "values", "use a map value where the keys are defined statically in your configuration and"
+    "set",
+    "values",
+    "use a map value where the keys are defined statically in your configuration and where only the values contain "
+    "apply-time results",
 )
 _EACH_SENSITIVE = (
     "Sensitive values, or values derived from sensitive values, cannot be used as for_each arguments. If used, the "

@@ -51,6 +51,8 @@ class PlanBase(Walk):
         super().__init__(session)
         self.prior = prior
         self.options = options
+        self.lenient = options.mode is not Mode.NORMAL or options.before_destroy
+        self.checking = options.mode is not Mode.DESTROY
         self.changes: dict[tuple[Instance, str], ResourceChange] = {}
         self.refreshed = prior.copy()
         self.previous_addresses: Mapping[Instance, Instance] = {}
@@ -75,7 +77,7 @@ class PlanBase(Walk):
     def refreshes(self, address: Instance) -> bool:
         """Whether the object is to be read anew: while destroying targets, only those and what they depend on."""
         return (
-            not (self.options.mode is Mode.DESTROY or self.options.before_destroy)
+            self.options.mode is not Mode.DESTROY
             or not self.refreshable
             or any(is_within(address, t) for t in self.refreshable)
         )
@@ -156,8 +158,7 @@ class PlanBase(Walk):
         assert resource is not None
         rules = resource.preconditions if what == "precondition" else resource.postconditions
         diagnostics: Diagnostics = []
-        lenient = self.options.mode is not Mode.NORMAL or self.options.before_destroy
-        severity = Severity.WARNING if lenient else Severity.ERROR
+        severity = Severity.WARNING if self.lenient else Severity.ERROR
         for index, rule in enumerate(rules):
             status, message, more = evaluate_rule(
                 self.evaluator, task.address.module, rule, what, task.repetition, self_value, severity

@@ -158,8 +158,11 @@ class PlanWalk(DataPlanning, OrphanPlanning):
             visible = schema_marks(block, value)
             if held is not None:
                 self.values.set_object(address, visible)
-            if self.options.mode is Mode.DESTROY and held is not None:
-                diagnostics += self.plan_delete(task, held, visible, "")
+            if self.options.mode is Mode.DESTROY:
+                return diagnostics + (self.plan_delete(task, held, visible, "") if held is not None else [])
+            if held is not None:
+                diagnostics += self.conditions(task, "precondition", None)
+                diagnostics += self.conditions(task, "postcondition", visible)
             return diagnostics
         return diagnostics + self.plan_update(task, held, value, imported_id)
 

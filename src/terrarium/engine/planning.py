@@ -24,7 +24,7 @@ from terrarium.engine.plan_messages import (
     nothing_to_import,
     targeting_warning,
 )
-from terrarium.engine.plan_results import drift, finish
+from terrarium.engine.plan_results import drift, finish, keep_known_outputs
 from terrarium.engine.plan_walk import PlanWalk
 from terrarium.engine.state import State
 from terrarium.engine.targeting import restrict
@@ -61,6 +61,7 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
         if has_errors(seen.diagnostics):
             plan.errored = plan.aborted = True
             return plan, seen.diagnostics
+        keep_known_outputs(seen)
         walk = walked(seen.refreshed, replace(options, refresh=False), seen)
         finish(plan, walk, drift(seen))
     else:
@@ -79,9 +80,7 @@ def _walk(walk: PlanWalk, graph: Graph[Node]) -> None:
     if options.targets:
         destroying = options.mode is Mode.DESTROY
         walk.refreshable = restrict(graph, options.targets, session.root)[0]
-        walk.wanted, graph = restrict(
-            graph, options.targets, session.root, dependents=destroying or options.before_destroy
-        )
+        walk.wanted, graph = restrict(graph, options.targets, session.root, dependents=destroying)
         walk.values.partial = True
     try:
         graph.walk(walk.visit, session.parallelism, inline=walk.inline, stopped=session.stopped)
@@ -93,7 +92,7 @@ def _walk(walk: PlanWalk, graph: Graph[Node]) -> None:
     forgotten = [c for c in walk.changes.values() if c.action is Action.FORGET]
     if forgotten:
         walk.say([forgetting_warning(forgotten)])
-    if options.targets:
+    if options.targets and not options.before_destroy:
         walk.say([targeting_warning()])
 
 

@@ -81,6 +81,10 @@ class Walk:
 
     allow_unknown_keys = False
     applying = False
+    lenient = False
+    """Whether conditions that don't hold are only warned of."""
+    checking = True
+    """Whether outputs' conditions and `check` blocks are looked at at all."""
 
     def __init__(self, session: Session, values: Values | None = None) -> None:
         self.session = session
@@ -236,8 +240,11 @@ class Walk:
         path = path_text(path_of(instance))
         config = (f"{path}." if path else "") + f"output.{output.name}"
         diagnostics: Diagnostics = []
-        for index, rule in enumerate(output.preconditions):
-            status, message, more = evaluate_rule(self.evaluator, instance, rule, "output precondition")
+        for index, rule in enumerate(output.preconditions if self.checking else ()):
+            severity = Severity.WARNING if self.lenient else Severity.ERROR
+            status, message, more = evaluate_rule(
+                self.evaluator, instance, rule, "output precondition", severity=severity
+            )
             self.checks.report("output_value", config, address, ("precondition", index), status, message)
             diagnostics += originating(more, "output_value", config, address)
         if has_errors(diagnostics):
@@ -355,6 +362,8 @@ class Walk:
     def visit_check(self, node: Node) -> Diagnostics:
         check = self.module(node).module.checks[node.name]
         diagnostics: Diagnostics = []
+        if not self.checking:
+            return diagnostics
         for instance in self.values.instances_of(node.path):
             prefix = module_text(instance)
             address = (f"{prefix}." if prefix else "") + f"check.{check.name}"
