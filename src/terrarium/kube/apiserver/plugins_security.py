@@ -418,6 +418,10 @@ class NodeRestriction(Plugin):
                 raise Denied(f"node {quote(node)} can only update pod status for pods with spec.nodeName set to itself")
             if request.subresource == "eviction":
                 raise Denied(f"node {node} can only evict pods with spec.nodeName set to itself")
+        if request.operation == "UPDATE" and request.subresource == "status" and old is not None:
+            before, after = (held.get("metadata", {}).get("labels") or {} for held in (old, request.obj or {}))
+            if before != after:
+                raise Denied(f"node {quote(node)} cannot update labels through pod status")
 
     async def _nodes(self, request: AdmissionRequest, node: str) -> None:
         if request.name != node:
@@ -476,7 +480,8 @@ _NODE_RULES = {
 
 
 class OwnerReferences(Plugin):
-    """Who sets `blockOwnerDeletion` must be allowed to change the owner's finalizers."""
+    """Who changes an object's owners must be allowed to delete it, and who sets `blockOwnerDeletion` to change the
+    owner's finalizers."""
 
     name = "OwnerReferencesPermissionEnforcement"
 
@@ -489,6 +494,15 @@ class OwnerReferences(Plugin):
             return
         new = request.obj["metadata"].get("ownerReferences") or []
         old = ((request.old or {}).get("metadata") or {}).get("ownerReferences") or []
+        if new == old:
+            return
+        if request.operation != "CREATE":
+            own = Attributes(
+                request.user, "delete", request.resource, request.subresource, request.namespace, request.name
+            )
+            decision = await self._authorizer.authorize(own)
+            if decision.verdict != "allow":
+                raise Denied(f"cannot set an ownerRef on a resource you can't delete: {decision.reason}, <nil>")
         for reference in new:
             if not reference.get("blockOwnerDeletion") or reference in old:
                 continue
@@ -505,5 +519,5 @@ class OwnerReferences(Plugin):
             if decision.verdict != "allow":
                 raise Denied(
                     "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set finalizers on: "
-                    + decision.reason
+                    + f"{decision.reason}, <nil>"
                 )

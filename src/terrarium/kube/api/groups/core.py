@@ -24,6 +24,18 @@ def prepare_template(obj: Obj, context: Context) -> None:
         drop_disabled(held, ((context.old or {}).get("template") or {}).get("spec"))
 
 
+_MOUNTABLE = "kubernetes.io/enforce-mountable-secrets"
+
+
+def account_warnings(obj: Obj, context: Context) -> list[str]:
+    """Of an annotation that is newly set."""
+    held, before = (((o or {}).get("metadata") or {}).get("annotations") or {} for o in (obj, context.old))
+    if _MOUNTABLE not in held or _MOUNTABLE in before:
+        return []
+    text = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+    return [f"metadata.annotations[{_MOUNTABLE}]: {text}"]
+
+
 def endpoints_warnings(obj: Obj, context: Context) -> list[str]:
     return ["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"]
 
@@ -262,7 +274,7 @@ KINDS = (
         "serviceaccounts",
         short=("sa",),
         subresources=(sub("token", CREATE, kind="TokenRequest", gv="authentication.k8s.io/v1"),),
-        strategy=strategy("io.k8s.api.core.v1.ServiceAccount"),
+        strategy=strategy("io.k8s.api.core.v1.ServiceAccount", warnings=account_warnings),
     ),
     V1.row(
         "Service",
