@@ -235,6 +235,61 @@ def compare(old: Any, new: Any, shape: Shape) -> Difference:
     return Difference(frozenset(work.added), frozenset(work.modified), frozenset(work.removed))
 
 
+Skeleton = bool | tuple[bool, bool, tuple[Any, ...]]
+"""The outline of what is set beyond an older value: of one value whether it is; of a map or list whether it is itself
+(there was none), whether it is a map, and its children by key."""
+
+
+def skeleton(old: Any, new: Any, shape: Shape) -> Skeleton | None:
+    """Equal outlines have equal `outlined` fields: objects that are made alike share them. None when a list has an item
+    twice, which only `compare` understands."""
+    shape = resolve(shape, new if new is not None else old)
+    there = old is not _ABSENT
+    form = shape.form
+    if (form != "map" and form != "list") or shape.atomic or (not new and not (there and old)):
+        return not there or not equal(old, new)
+    children: list[tuple[str, Skeleton]] = []
+    if form == "map":
+        before = old if isinstance(old, dict) else {}
+        for name, item in (new if isinstance(new, dict) else {}).items():
+            inner = shape.child(name)
+            if inner is not None:
+                found = skeleton(before.get(name, _ABSENT), item, inner)
+                if found is None:
+                    return None
+                children.append((name, found))
+        return not there, True, tuple(children)
+    assert shape.element is not None
+    first, second = _items(old, shape), _items(new, shape)
+    for key, items in second.items():
+        known = first.get(key, [_ABSENT])
+        found = skeleton(known[0], items[0], shape.element) if len(items) == len(known) == 1 else None
+        if found is None:
+            return None
+        children.append((key, found))
+    return not there, False, tuple(children)
+
+
+@lru_cache(maxsize=2048)
+def outlined(outline: Skeleton) -> Fields:
+    """What `compare` calls added or modified between the values of an outline."""
+    found: set[Path] = set()
+
+    def walk(node: Skeleton, at: Path) -> None:
+        if isinstance(node, bool):
+            if node:
+                found.add(at)
+            return
+        own, is_map, children = node
+        if own:
+            found.add(at)
+        for key, child in children:
+            walk(child, (*at, f"f:{key}" if is_map else key))
+
+    walk(outline, ())
+    return frozenset(found)
+
+
 class _Comparison:
     def __init__(self) -> None:
         self.added: set[Path] = set()

@@ -274,8 +274,22 @@ def track_update(
     nothing = live is None
     before = _empty(kind.schema, str(kind.group_version), kind.kind, minor) if nothing else _bare(live, kind, minor)
     after = _bare(new, kind, minor)
-    managed = _update(managed, before, after, who, str(kind.group_version), shape, resets(kind, subresource), now)
+    ignored = resets(kind, subresource)
+    if not managed.fields and (outline := fieldsets.skeleton(before, after, shape)) is not None:
+        # Nobody owned anything: the writer owns what it set, and objects made alike are owned alike.
+        mine = _owned(outline, ignored)
+        if mine:
+            managed.fields[who], managed.versions[who] = mine, str(kind.group_version)
+            managed.times[who] = format_time(now)
+        return _encode(managed)
+    managed = _update(managed, before, after, who, str(kind.group_version), shape, ignored, now)
     return _encode(_capped(managed))
+
+
+@lru_cache(maxsize=2048)
+def _owned(outline: fieldsets.Skeleton, ignored: tuple[Path, ...]) -> Fields:
+    """What a first writer owns."""
+    return fieldsets.without(fieldsets.outlined(outline), ignored) - _STRIPPED
 
 
 def _update(
