@@ -8,8 +8,10 @@ from terrarium.base.diagnostics import UsageFailure
 from terrarium.base.suggest import nearest
 from terrarium.kube.api.hooks import Admission
 from terrarium.kube.apiserver import (
+    plugins_certificates,
     plugins_limits,
     plugins_namespace,
+    plugins_optional,
     plugins_pods,
     plugins_security,
     policies,
@@ -21,14 +23,22 @@ from terrarium.kube.apiserver.resources import Resources
 Maker = Callable[[Resources, Union], Admission]
 
 PLUGINS: Mapping[str, Maker] = {
+    "AlwaysAdmit": lambda resources, _: plugins_optional.AlwaysAdmit(resources),
+    "NamespaceAutoProvision": lambda resources, _: plugins_optional.NamespaceAutoProvision(resources),
     "NamespaceLifecycle": lambda resources, _: plugins_namespace.NamespaceLifecycle(resources),
+    "NamespaceExists": lambda resources, _: plugins_optional.NamespaceExists(resources),
+    "LimitPodHardAntiAffinityTopology": lambda resources, _: plugins_optional.LimitPodHardAntiAffinityTopology(
+        resources
+    ),
     "LimitRanger": lambda resources, _: plugins_limits.LimitRanger(resources),
     "ServiceAccount": lambda resources, _: plugins_pods.ServiceAccount(resources),
     "NodeRestriction": lambda resources, _: plugins_security.NodeRestriction(resources),
     "TaintNodesByCondition": lambda resources, _: plugins_namespace.TaintNodesByCondition(resources),
     "AlwaysPullImages": lambda resources, _: plugins_pods.AlwaysPullImages(resources),
+    "PodNodeSelector": lambda resources, _: plugins_optional.PodNodeSelector(resources),
     "PodSecurity": lambda resources, _: plugins_security.PodSecurity(resources),
     "Priority": lambda resources, _: plugins_pods.Priority(resources),
+    "PodTolerationRestriction": lambda resources, _: plugins_optional.PodTolerationRestriction(resources),
     "DefaultTolerationSeconds": lambda resources, _: plugins_pods.DefaultTolerationSeconds(resources),
     "ExtendedResourceToleration": lambda resources, _: plugins_pods.ExtendedResourceToleration(resources),
     "DefaultStorageClass": lambda resources, _: plugins_namespace.DefaultStorageClass(resources),
@@ -36,23 +46,41 @@ PLUGINS: Mapping[str, Maker] = {
     "OwnerReferencesPermissionEnforcement": plugins_security.OwnerReferences,
     "PersistentVolumeClaimResize": lambda resources, _: plugins_namespace.ClaimResize(resources),
     "RuntimeClass": lambda resources, _: plugins_pods.RuntimeClass(resources),
+    "CertificateApproval": plugins_certificates.CertificateApproval,
+    "CertificateSigning": plugins_certificates.CertificateSigning,
+    "CertificateSubjectRestriction": lambda resources, _: plugins_certificates.CertificateSubjectRestriction(resources),
     "DefaultIngressClass": lambda resources, _: plugins_namespace.DefaultIngressClass(resources),
+    "DenyServiceExternalIPs": lambda resources, _: plugins_optional.DenyServiceExternalIPs(resources),
     "ResourceQuota": lambda resources, _: plugins_limits.ResourceQuota(resources),
+    "AlwaysDeny": lambda resources, _: plugins_optional.AlwaysDeny(resources),
 }
 """By kube-apiserver's names, in the order in which they run."""
-OFF = frozenset({"AlwaysPullImages", "OwnerReferencesPermissionEnforcement"})
+OFF = frozenset(
+    [
+        "AlwaysAdmit",
+        "AlwaysDeny",
+        "AlwaysPullImages",
+        "DenyServiceExternalIPs",
+        "LimitPodHardAntiAffinityTopology",
+        "NamespaceAutoProvision",
+        "NamespaceExists",
+        "OwnerReferencesPermissionEnforcement",
+        "PodNodeSelector",
+        "PodTolerationRestriction",
+    ]
+)
 """Off unless enabled. NodeRestriction and ExtendedResourceToleration are on, as in EKS."""
 WITHOUT_EFFECT = frozenset(
     [
-        "CertificateApproval",
-        "CertificateSigning",
-        "CertificateSubjectRestriction",
         "ClusterTrustBundleAttest",
+        "EventRateLimit",
+        "ImagePolicyWebhook",
         "MutatingAdmissionPolicy",
         "PodTopologyLabels",
     ]
 )
-"""Names that may be given though no plugin of that name can be switched here."""
+"""Names that may be given though there is nothing to switch: they are about APIs that are not served, or do nothing
+without a configuration file of their own."""
 
 
 WEBHOOKS = ("MutatingAdmissionWebhook", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook")
