@@ -1,10 +1,15 @@
 """The small providers through the contract; results with a seed are those of the real ones."""
 
+import base64
+import gzip
 import hashlib
 import os
 import subprocess
 import sys
+import threading
 import zlib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -220,3 +225,125 @@ def test_archives_have_the_hash_of_the_real_ones():
 )
 def test_offsets_are_added_one_after_the_other(offset, moment):
     assert made("time", "time_offset", {"base_rfc3339": "2024-01-31T00:00:00Z", **offset})["rfc3339"] == moment
+
+
+class Echo(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content = b"".join(f"{k}: {v}\n".encode() for k, v in self.headers.items())
+        content += self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        status = int(self.path.rpartition("/")[2]) if self.path.startswith("/status/") else 200
+        if self.path == "/bin":
+            content = b"\x00\xff\xfeA"
+        self.send_response(302 if self.path == "/redirect" else status)
+        if self.path == "/redirect":
+            self.send_header("Location", "/ok")
+        self.send_header("X-Multi", "a")
+        self.send_header("X-Multi", "b")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_GET
+
+    def log_message(self, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def asked(**config):
+    one = provider("http")
+    block = one.schema().data_sources["http"].block
+    given = block_value(block, config)
+    problems = [d for d in one.validate_data("http", given) if d.severity.value == "error"]
+    if problems:
+        return plain(given), problems
+    result = one.read_data("http", given)
+    return plain(result.value), list(result.diagnostics)
+
+
+def test_requests_look_like_those_of_go(echo):
+    seen, said = asked(url=f"http://{echo}/ok", request_headers={"x-b": "2", "x-a": "1"})
+    assert seen["response_body"].splitlines() == [
+        f"Host: {echo}", "User-Agent: Go-http-client/1.1", "X-A: 1", "X-B: 2", "Accept-Encoding: gzip",
+    ]  # fmt: skip
+    assert seen["response_headers"]["X-Multi"] == "a, b"
+    assert (seen["id"], seen["status_code"], said) == (f"http://{echo}/ok", 200, [])
+    seen, _ = asked(url=f"http://{echo}/ok", method="POST", request_body="text")
+    assert seen["response_body"].endswith("Content-Length: 4\nAccept-Encoding: gzip\ntext")
+    seen, _ = asked(url=f"http://{echo}/redirect")
+    assert f"Referer: http://{echo}/redirect" in seen["response_body"]
+    assert seen["id"] == f"http://{echo}/redirect"
+
+
+@pytest.mark.parametrize(
+    "config, text",
+    [
+        (
+            {"url": "http://{}/status/500"},
+            "Error making request: GET http://{}/status/500 giving up after 1 attempt(s)",
+        ),
+        (
+            {"url": "http://{}/status/429"},
+            "Error making request: GET http://{}/status/429 giving up after 1 attempt(s)",
+        ),
+        (
+            {"url": "http://{}/status/503", "retry": {"attempts": 2, "min_delay_ms": 1, "max_delay_ms": 1}},
+            "Error making request: GET http://{}/status/503 giving up after 3 attempt(s)",
+        ),
+        (
+            {"url": "ftp://{}/x"},
+            'Error making request: GET ftp://{}/x giving up after 1 attempt(s): Get "ftp://{}/x": unsupported protocol '
+            'scheme "ftp"',
+        ),
+        (
+            {"url": "http://{}/ok", "request_timeout_ms": 0},
+            "Attribute request_timeout_ms value must be at least 1, got: 0",
+        ),
+        (
+            {"url": "http://{}/ok", "client_cert_pem": "x"},
+            'Attribute "client_key_pem" must be specified when "client_cert_pem" is specified',
+        ),
+    ],
+)
+def test_requests_that_fail(config, text, echo):
+    _, said = asked(**{**config, "url": config["url"].format(echo)})
+    assert [d.detail for d in said] == [text.replace("{}", echo)]
+
+
+def test_answers_that_are_no_text(echo):
+    seen, said = asked(url=f"http://{echo}/bin")
+    assert (seen["response_body"], seen["response_body_base64"]) == ("\0\ufffd\ufffdA", "AP/+QQ==")
+    assert [(d.severity.value, d.summary) for d in said] == [("warning", "Response body is not recognized as UTF-8")]
+    assert asked(url=f"http://{echo}/status/501")[0]["status_code"] == 501
+
+
+@pytest.mark.parametrize(
+    "config, said",
+    [
+        ({"part": []}, "Block part must have a configuration value as the provider has marked it as required"),
+        ({"part": [{"content": ""}]}, "Attribute part[0].content string length must be at least 1, got: 0"),
+        (
+            {"part": [{"content": "x"}], "base64_encode": False},
+            "Expected base64_encode to be set to true when gzip is true.",
+        ),
+    ],
+)
+def test_user_data_that_is_refused(config, said):
+    one = provider("cloudinit")
+    block = one.schema().data_sources["cloudinit_config"].block
+    assert [d.detail for d in one.validate_data("cloudinit_config", block_value(block, config))] == [said]
+
+
+def test_user_data_is_packed_as_go_does():
+    packed = base64.b64decode(rendered({"part": [{"content": "x"}]})["rendered"])
+    assert packed[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+    assert b"Content-Type: text/plain" in gzip.decompress(packed)

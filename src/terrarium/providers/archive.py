@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import fnmatch
+import gzip
 import hashlib
 import io
 import struct
@@ -15,7 +16,7 @@ from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
-from terrarium.providers.goflate import deflate
+from terrarium.providers.goflate import deflate, gzipped
 
 _SOURCES = ("source", "source_content_filename", "source_file", "source_dir")
 _CONFLICTS = {
@@ -89,7 +90,7 @@ def _failed(reason: str) -> Refused:
 
 _MOST_EXACT = 16 << 20
 """Beyond this size archives are packed by zlib, which is fast; their hashes are then not those of the real provider."""
-_ZIP_LEVEL, _GZIP_LEVEL = 5, 6
+_ZIP_LEVEL = 5
 
 
 def deflated(content: bytes, level: int) -> bytes:
@@ -134,8 +135,7 @@ def tarred(entries: Iterable[Entry]) -> bytes:
     for entry in entries:
         out.write(_tar_header(entry) + entry.content + b"\0" * (-len(entry.content) % 512))
     raw = out.getvalue() + b"\0" * 1024
-    trailer = struct.pack("<II", zlib.crc32(raw), len(raw) & 0xFFFFFFFF)
-    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflated(raw, _GZIP_LEVEL) + trailer
+    return gzipped(raw) if len(raw) <= _MOST_EXACT else gzip.compress(raw, mtime=0)
 
 
 def _tar_header(entry: Entry) -> bytes:

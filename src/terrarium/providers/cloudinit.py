@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
-import gzip
+import string
 import zlib
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic, Severity
-from terrarium.providers.framework import DataSource, Plain, Resource, SmallProvider, complaint
+from terrarium.language.values import Path
+from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
+from terrarium.providers.goflate import gzipped
+from terrarium.providers.values import UNKNOWN
 
 
 def rendered(config: Plain) -> Plain:
@@ -21,11 +24,28 @@ def rendered(config: Plain) -> Plain:
         "boundary": config.get("boundary") or "MIMEBOUNDARY",
         "part": [{**p, "content_type": p.get("content_type") or "text/plain"} for p in config.get("part") or ()],
     }
+    wrong = _bad_boundary(full["boundary"])
+    if wrong:
+        raise Refused(
+            "Unable to render cloudinit config", f"error writing part block to MIME multi-part file: mime: {wrong}"
+        )
     raw = _message(full["part"], full["boundary"])
     if full["gzip"]:
-        raw = gzip.compress(raw, mtime=0)
+        raw = gzipped(raw)
     text = base64.b64encode(raw).decode() if full["base64_encode"] else raw.decode("utf-8", "replace")
     return {**full, "rendered": text, "id": str(zlib.crc32(text.encode()))}
+
+
+_BOUNDARY = frozenset(string.ascii_letters + string.digits + "'()+_,-./:=?")
+
+
+def _bad_boundary(boundary: str) -> str:
+    """What Go's `mime/multipart` has against a boundary (RFC 2046, 5.1.1)."""
+    if not 1 <= len(boundary.encode()) <= 70:
+        return "invalid boundary length"
+    last = len(boundary) - 1
+    fine = all(c in _BOUNDARY or (c == " " and i != last) for i, c in enumerate(boundary))
+    return "" if fine else "invalid boundary character"
 
 
 def _message(parts: list[Plain], boundary: str) -> bytes:
@@ -51,9 +71,20 @@ def _checked(config: Plain) -> Iterable[Diagnostic]:
     if config.get("gzip") in (True, None) and config.get("base64_encode") is False:
         yield complaint(
             "Invalid Attribute Configuration",
-            "Expected base64_encode to be set to true when gzip is true",
+            "Expected base64_encode to be set to true when gzip is true.",
             ("base64_encode",),
         )
+    parts = config.get("part")
+    if not parts:
+        text = "Block part must have a configuration value as the provider has marked it as required"
+        yield complaint("Invalid Block", text, ("part",))
+    empty: list[Path] = [("boundary",)] if config.get("boundary") == "" else []
+    if isinstance(parts, list):
+        empty += [("part", i, "content") for i, p in enumerate(parts) if p is not UNKNOWN and p.get("content") == ""]
+    for path in empty:
+        name = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in path).lstrip(".")
+        text = f"Attribute {name} string length must be at least 1, got: 0"
+        yield complaint("Invalid Attribute Value Length", text, path)
 
 
 class Config(Resource):

@@ -100,6 +100,10 @@ class DataSource:
     def read(self, config: Plain) -> Plain:
         return config
 
+    def remarks(self, seen: Plain) -> Iterable[Diagnostic]:
+        """Warnings about what was read."""
+        return ()
+
 
 class Ephemeral:
     """An ephemeral type: its result lives as long as one operation, and needs no closing."""
@@ -209,7 +213,8 @@ class SmallProvider:
             seen = self.data_sources[type].read(plain(config))
         except Refused as refused:
             return ValueResult(config, refused.diagnostics)
-        return ValueResult(block_value(self.schema().data_sources[type].block, seen))
+        said = tuple(self.data_sources[type].remarks(seen))
+        return ValueResult(block_value(self.schema().data_sources[type].block, seen), said)
 
     def validate_ephemeral(self, type: str, config: Value) -> Sequence[Diagnostic]:
         return list(self.ephemerals[type].validate(plain(config)))

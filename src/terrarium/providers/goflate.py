@@ -13,6 +13,8 @@ them. What Go chooses, at the levels with lazy matching (4 to 9):
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,6 +68,12 @@ def deflate(data: bytes, level: int) -> bytes:
     _Matcher(data, out, *_LEVELS[level]).run()
     out.stored_header(0, last=True)
     return bytes(out.out)
+
+
+def gzipped(data: bytes) -> bytes:
+    """A gzip file as `compress/gzip` writes it: no name, no time, an unknown system."""
+    trailer = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflate(data, 6) + trailer
 
 
 @dataclass(slots=True)
