@@ -7,6 +7,7 @@ from pathlib import Path
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
 from terrarium.cli.tf_flags import Parsed
 from terrarium.cli.tf_init_says import Says
+from terrarium.cli.tf_packages import find_package, install_package
 from terrarium.cli.tf_world import World
 from terrarium.engine.addresses import BUILTIN, display_source
 from terrarium.engine.configuration import ModuleNode
@@ -57,39 +58,46 @@ def install_providers(world: World, flags: Parsed, root: ModuleNode, say: Says) 
             )
             continue
         locked = locks.get(source)
-        factory = world.plugins.factories.get(source)
+        if source in world.cli_config.overrides:
+            continue
+        own = world.own_providers.get(source)
         if locked is not None and not flags.flag("upgrade"):
             say(f"- Reusing previous version of {shown} from the dependency lock file", "")
         elif text:
             say(f'- Finding {shown} versions matching "{constraint}"...', "")
         else:
             say(f"- Finding latest version of {shown}...", "")
-        if factory is None:
-            diagnostics.append(
-                error(
-                    "Failed to query available provider packages",
-                    f"Could not retrieve the list of available versions for provider {shown}: it is not one of the providers that come "
-                    "with this program, and no package of it is installed.\n\nTo see which modules are currently depending on "
-                    f"{shown} and what versions are specified, run the following command:\n    terraform providers",
-                )
-            )
-            continue
-        if not constraint.allows(Version.parse(factory.version)):
-            diagnostics.append(
-                error(
-                    "Failed to query available provider packages",
-                    f"Could not retrieve the list of available versions for provider {shown}: no available releases match the given "
-                    f"constraints {constraint} (this program comes with version {factory.version}).",
-                )
-            )
-            continue
-        if locked is not None and locked.version == factory.version:
-            say(f"- Using previously-installed {shown} v{factory.version}", "")
-            chosen[source] = Lock(source, locked.version, str(constraint), locked.hashes)
+        fits = own is not None and constraint.allows(Version.parse(own.version))
+        package = None
+        if not fits or world.external:
+            package = find_package(world.cli_config, source, constraint, locked, upgrade=flags.flag("upgrade"))
+        if package is not None:
+            lock, problems = install_package(world.data_folder / "providers", package, locked, shown, say)
+            diagnostics += problems
+            chosen[source] = Lock(source, lock.version, str(constraint), lock.hashes)
+        elif own is not None and fits:
+            if locked is not None and locked.version == own.version:
+                say(f"- Using previously-installed {shown} v{own.version}", "")
+                chosen[source] = Lock(source, locked.version, str(constraint), locked.hashes)
+            else:
+                say(f"- Installing {shown} v{own.version}...", "")
+                say(f"- Installed {shown} v{own.version} (built in to Terrarium)", "")
+                chosen[source] = Lock(source, own.version, str(constraint))
         else:
-            say(f"- Installing {shown} v{factory.version}...", "")
-            say(f"- Installed {shown} v{factory.version} (built in to Terrarium)", "")
-            chosen[source] = Lock(source, factory.version, str(constraint))
+            why = (
+                "it is not one of the providers that come with this program, and no package of it is installed.\n\n"
+                "To see which modules are currently depending on "
+                f"{shown} and what versions are specified, run the following command:\n    terraform providers"
+                if own is None
+                else f"no available releases match the given constraints {constraint} (this program comes with version "
+                f"{own.version})."
+            )
+            diagnostics.append(
+                error(
+                    "Failed to query available provider packages",
+                    f"Could not retrieve the list of available versions for provider {shown}: {why}",
+                )
+            )
     if has_errors(diagnostics):
         return 1, diagnostics
     if chosen and chosen != locks:

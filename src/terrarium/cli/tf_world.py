@@ -17,9 +17,11 @@ from terrarium.base.ids import Ids
 
 if TYPE_CHECKING:
     from terrarium.base.source import Source
+    from terrarium.cli.tf_config import CliConfig
     from terrarium.engine.configuration import ModuleNode
     from terrarium.engine.module_tree import Installed
     from terrarium.engine.plugins import Plugins
+    from terrarium.engine.provider import ProviderFactory
     from terrarium.engine.state import State
     from terrarium.engine.state_store import LocalStore
     from terrarium.language.render import Renderer
@@ -143,12 +145,54 @@ class World:
     def plugins(self) -> Plugins:
         from terrarium.engine.builtin import BuiltinFactory
         from terrarium.engine.plugins import Plugins
-        from terrarium.providers import builtin, supported_hint
+        from terrarium.providers import supported_hint
 
-        factories = dict(builtin())
+        factories = dict(self.own_providers) | self.programs(self.own_providers)
         own = BuiltinFactory(self.ids, self.read_remote_state)
         factories[own.source] = own
         return Plugins(factories, supported_hint)
+
+    @cached_property
+    def own_providers(self) -> Mapping[str, ProviderFactory]:
+        from terrarium.providers import builtin
+
+        return builtin()
+
+    @cached_property
+    def cli_config(self) -> CliConfig:
+        from terrarium.cli.tf_config import read
+
+        return read(self.environment)
+
+    @property
+    def external(self) -> bool:
+        """Whether provider programs are wanted also where Terrarium has a provider of its own."""
+        return self.environment.get("TERRARIUM_PROVIDERS") == "external"
+
+    def programs(self, own: Mapping[str, ProviderFactory]) -> dict[str, ProviderFactory]:
+        """Installed provider programs that are to be used: overridden ones, those that Terrarium does not have itself,
+        and those whose locked version is another than Terrarium's."""
+        from terrarium.engine.lock_file import read_locks
+
+        folder = self.data_folder / "providers"
+        overrides = self.cli_config.overrides
+        if not overrides and not folder.is_dir():
+            return {}
+        from terrarium.providers.plugin.installed import Plugin, installed, program_in
+
+        found: dict[str, ProviderFactory] = {}
+        locks = read_locks(Path(".terraform.lock.hcl"))
+        for plugin in installed(folder):
+            lock, ours = locks.get(plugin.source), own.get(plugin.source)
+            if lock is None or lock.version != plugin.version:
+                continue
+            if ours is None or ours.version != plugin.version or self.external:
+                found[plugin.source] = plugin
+        for source, path in overrides.items():
+            program = program_in(path, source)
+            if program is not None:
+                found[source] = Plugin(source, "0.0.0", program)
+        return found
 
     def read_remote_state(self, backend: str, settings: Mapping[str, Any], workspace: str) -> State | None:
         """Another configuration's state, for `terraform_remote_state`."""
