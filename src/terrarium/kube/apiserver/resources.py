@@ -312,10 +312,12 @@ class Resources:
         admit: bool = True,
         track: bool = True,
         system: bool = False,
+        printed: bool = False,
     ) -> Record:
         """Replaces the object by what `transform` makes of a fresh copy of it.
 
-        `system` skips strategy, validation and admission: the server's own changes. `track` False leaves managed
+        `system` skips strategy, validation and admission: the server's own changes. `printed`: what such a change makes
+        is as the kind's structure prints it. `track` False leaves managed
         fields as the transformation made them (server-side apply).
         """
         key = self.key(kind, namespace, name)
@@ -329,7 +331,9 @@ class Resources:
             made = transform(fresh(old))
             obj: Obj = await made if inspect.isawaitable(made) else made
             try:
-                return await self._update(kind, name, current, old, obj, call, subresource, admit, track, system)
+                return await self._update(
+                    kind, name, current, old, obj, call, subresource, admit, track, system, printed
+                )
             except Conflict:
                 continue
 
@@ -345,6 +349,7 @@ class Resources:
         admit: bool,
         track: bool,
         system: bool,
+        printed: bool,
     ) -> Record:
         meta, was = obj["metadata"], old["metadata"]
         strategy = self._strategy(kind, subresource)
@@ -378,7 +383,7 @@ class Resources:
             if admit:
                 await self._validate(request, call)
         row_schema = kind.schema
-        if row_schema:
+        if row_schema and not printed:
             obj = typed.encode(obj, row_schema, self.minor)
         if obj == old and not (kind.strategy.settles and current.entry.revision == current.entry.created):
             return current

@@ -239,7 +239,7 @@ class Binding(_Only):
             )
             return pod
 
-        await self._resources.update(pods, target.namespace, name, bind, call, system=True)
+        await self._resources.update(pods, target.namespace, name, bind, call, system=True, printed=True)
         return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
