@@ -8,6 +8,7 @@ from typing import Any
 from terrarium.kube.api.hooks import AdmissionRequest, Denied
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.api.quantity import Quantity
+from terrarium.kube.apiserver import mountable
 from terrarium.kube.apiserver.plugins import Plugin, is_resource
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -70,9 +71,15 @@ class ServiceAccount(Plugin):
             spec["volumes"] = [*volumes, token_volume(made)]
 
     async def validate(self, request: AdmissionRequest) -> None:
-        if not is_resource(request, "pods", "CREATE") or request.obj is None or not _is_mirror(request.obj):
+        if not is_resource(request, "pods", "CREATE") or request.obj is None:
             return
         pod = request.obj
+        if not _is_mirror(pod):
+            name = pod["spec"].get("serviceAccountName", "")
+            account = await self.one("", "v1", "serviceaccounts", request.namespace, name)
+            if account is not None and (why := mountable.refusal(pod, account)):
+                raise Denied(why)
+            return
         if pod["spec"].get("serviceAccountName"):
             raise Denied("a mirror pod may not reference service accounts")
         for container in containers(pod):

@@ -10,7 +10,7 @@ from terrarium.kube.api.hooks import AdmissionRequest, Attributes, Denied
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.apiserver.authorization import Union
 from terrarium.kube.apiserver.node import GROUP as NODES
-from terrarium.kube.apiserver.node import PREFIX
+from terrarium.kube.apiserver.node import PREFIX, references
 from terrarium.kube.apiserver.plugins import Plugin
 from terrarium.kube.apiserver.resources import Resources
 from terrarium.kube.client.contract import Resource
@@ -407,6 +407,7 @@ class NodeRestriction(Plugin):
                 )
             if (pod.get("spec") or {}).get("nodeName") != node:
                 raise Denied(f"node {quote(node)} can only create pods with spec.nodeName set to itself")
+            await self._mirror(pod, node)
             return
         old = request.old
         if old is None and request.name:
@@ -422,6 +423,28 @@ class NodeRestriction(Plugin):
             before, after = (held.get("metadata", {}).get("labels") or {} for held in (old, request.obj or {}))
             if before != after:
                 raise Denied(f"node {quote(node)} cannot update labels through pod status")
+
+    async def _mirror(self, pod: Obj, node: str) -> None:
+        """A mirror pod belongs to its node, and refers to nothing else."""
+        owners = pod.get("metadata", {}).get("ownerReferences") or []
+        if len(owners) > 1:
+            raise Denied(f"node {quote(node)} can only create pods with a single owner reference set to itself")
+        owner = owners[0] if owners else {}
+        if (owner.get("apiVersion"), owner.get("kind"), owner.get("name")) != ("v1", "Node", node):
+            raise Denied(f"node {quote(node)} can only create pods with an owner reference set to itself")
+        if not owner.get("controller"):
+            raise Denied(f"node {quote(node)} can only create pods with a controller owner reference set to itself")
+        if owner.get("blockOwnerDeletion"):
+            raise Denied(f"node {quote(node)} must not set blockOwnerDeletion on an owner reference")
+        held = await self.one("", "v1", "nodes", "", node)
+        if held is not None and held["metadata"]["uid"] != owner.get("uid"):
+            text = f"node {node} UID mismatch: expected {owner.get('uid', '')} got {held['metadata']['uid']}"
+            raise Denied(text)
+        if pod["spec"].get("serviceAccountName"):
+            raise Denied(f"node {quote(node)} can not create pods that reference a service account")
+        for plural in ("secrets", "configmaps", "persistentvolumeclaims"):
+            if any(references(pod, plural)):
+                raise Denied(f"node {quote(node)} can not create pods that reference {plural}")
 
     async def _nodes(self, request: AdmissionRequest, node: str) -> None:
         if request.name != node:
