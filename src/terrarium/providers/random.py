@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -19,6 +20,11 @@ from terrarium.providers.wordlists import ADJECTIVES, ADVERBS, ANIMALS
 _LOWER = "abcdefghijklmnopqrstuvwxyz"
 _UPPER = _LOWER.upper()
 _DIGITS = "0123456789"
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_RETRY = (
+    "Retry the Terraform operation. If the error still occurs or happens regularly, please contact the provider "
+    "developer with hardware and operating system information.\n\n"
+)
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 
 
@@ -39,15 +45,15 @@ class RandomId(Resource):
         }
 
     def imported(self, id: str) -> Plain:
-        prefix, comma, text = id.rpartition(",")
+        prefix, _, text = id.rpartition(",")
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         except binascii.Error as wrong:
             raise Refused(
                 "Import Random ID Error",
-                f"While attempting to import a random id there was a decoding error.\n\n+Original Error: {wrong}",
+                f"While attempting to import a random id there was a decoding error.\n\n+{_RETRY}Original Error: {wrong}",
             ) from None
-        return self._of(raw, {"byte_length": len(raw), "prefix": prefix if comma else None, "keepers": None})
+        return self._of(raw, {"byte_length": len(raw), "prefix": prefix or None, "keepers": {}})
 
 
 class RandomBytes(Resource):
@@ -68,7 +74,7 @@ class RandomBytes(Resource):
                 "Import Random bytes Error",
                 f"There was an error during the parsing of the base64 string.\n\n+Original Error: {wrong}",
             ) from None
-        return self._of(raw, {"length": len(raw), "keepers": None})
+        return self._of(raw, {"length": len(raw), "keepers": {}})
 
 
 def _at_least(config: Plain, name: str, least: int) -> list[Diagnostic]:
@@ -150,7 +156,7 @@ _IMPORTED: Plain = {
     **dict.fromkeys((*_KINDS, "number"), True),
     **dict.fromkeys(_MINIMA, 0),
     "override_special": None,
-    "keepers": None,
+    "keepers": {},
 }
 
 
@@ -234,14 +240,21 @@ class RandomInteger(Resource):
 
     def imported(self, id: str) -> Plain:
         parts = id.split(",")
-        if len(parts) not in (3, 4) or not all(p.lstrip("-").isdigit() for p in parts[:3]):
+        if len(parts) not in (3, 4):
             raise Refused(
                 "Import Random Integer Error",
                 "Invalid import usage: expecting {result},{min},{max} or {result},{min},{max},{seed}",
             )
+        for name, text in zip(("value", "min value", "max value"), parts, strict=False):
+            if not _INTEGER.fullmatch(text):
+                raise Refused(
+                    "Import Random Integer Error",
+                    f"The {name} supplied could not be parsed as an integer.\n\n"
+                    f'Original Error: strconv.ParseInt: parsing "{text}": invalid syntax',
+                )
         result, low, high = (int(p) for p in parts[:3])
         seed = parts[3] if len(parts) == 4 else None
-        return {"id": parts[0], "result": result, "min": low, "max": high, "seed": seed, "keepers": None}
+        return {"id": parts[0], "result": result, "min": low, "max": high, "seed": seed, "keepers": {}}
 
 
 class RandomPet(Resource):
@@ -267,21 +280,30 @@ class RandomShuffle(Resource):
         return {**new, "id": "-", "result": result[:count]}
 
 
+def _bad_uuid(text: str) -> str:
+    """What Go's parser has against a UUID."""
+    if len(text) != 36:
+        return "uuid string is wrong length"
+    if any(text[i] != "-" for i in (8, 13, 18, 23)):
+        return "uuid is improperly formatted"
+    digits = "".join(c for i, c in enumerate(text) if i not in (8, 13, 18, 23))
+    odd = next((c for c in digits if c not in "0123456789abcdefABCDEF"), "")
+    return f"encoding/hex: invalid byte: U+{ord(odd):04X} '{odd}'" if odd else ""
+
+
 class RandomUuid(Resource):
     def create(self, new: Plain) -> Plain:
         made = Ids().uuid()
         return {**new, "id": made, "result": made}
 
     def imported(self, id: str) -> Plain:
+        wrong = _bad_uuid(id)
+        if wrong:
+            text = f"There was an error during the parsing of the UUID.\n\n{_RETRY}Original Error: {wrong}"
+            raise Refused("Import Random UUID Error", text)
         text = id.lower().replace("-", "")
-        if len(text) != 32 or any(c not in "0123456789abcdef" for c in text):
-            raise Refused(
-                "Import Random UUID Error",
-                "There was an error during the parsing of the UUID.\n\n"
-                f'+Original Error: uuid string "{id}" is not a valid UUID',
-            )
         made = "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-        return {"id": made, "result": made, "keepers": None}
+        return {"id": made, "result": made, "keepers": {}}
 
 
 class RandomUuid7(RandomUuid):
