@@ -123,7 +123,7 @@ class Plan:
         if self.errored:
             return False
         if self.mode is Mode.REFRESH_ONLY:
-            return bool(self.drift) or any(o.action is not Action.NOOP for o in self.outputs)
+            return bool(self.drift)
         return self.has_changes
 
     def counts(self) -> tuple[int, int, int, int, int]:
