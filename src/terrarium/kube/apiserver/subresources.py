@@ -278,6 +278,20 @@ class Eviction(_Only):
         options = obj.get("deleteOptions") or {}
         conditions = options.get("preconditions") or {}
         call.dry_run = call.dry_run or bool(options.get("dryRun"))
+        await self._resources.admit(
+            AdmissionRequest(
+                "CREATE",
+                target.resource,
+                "Eviction",
+                target.namespace,
+                target.name,
+                obj,
+                None,
+                call.user,
+                "eviction",
+                call.dry_run,
+            )
+        )
         how = DeleteOptions(
             options.get("gracePeriodSeconds"),
             options.get("propagationPolicy") or "",
@@ -290,7 +304,8 @@ class Eviction(_Only):
             await self._spend(pod, call)
         if not call.dry_run and not pod["metadata"].get("deletionTimestamp"):
             await self._mark(target, call)
-        await self._resources.delete(target.kind, target.namespace, target.name, how, call)
+        # What is asked for here is the eviction: nobody is asked about the deletion.
+        await self._resources.delete(target.kind, target.namespace, target.name, how, call, admit=False)
         return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
     async def _mark(self, target: Target, call: Call) -> None:
