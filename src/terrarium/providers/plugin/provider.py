@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.engine.provider import (
@@ -64,10 +64,10 @@ class PluginProvider:
             answer = self._ask("schema")
             self._schema = ProviderSchema(
                 _schema(answer.provider),
-                {name: _schema(s) for name, s in answer.resource_schemas.items()},
-                {name: _schema(s) for name, s in answer.data_source_schemas.items()},
-                {name: _schema(s) for name, s in answer.ephemeral_resource_schemas.items()},
-                {name: _signature(f) for name, f in answer.functions.items()},
+                _Lazy(answer.resource_schemas, _schema),
+                _Lazy(answer.data_source_schemas, _schema),
+                _Lazy(answer.ephemeral_resource_schemas, _schema),
+                _Lazy(answer.functions, _signature),
             )
         return self._schema
 
@@ -216,6 +216,35 @@ class PluginProvider:
             started, self._started = self._started, None
         if started is not None:
             started.close()
+
+
+_T = TypeVar("_T")
+
+
+class _Lazy(Mapping[str, _T]):
+    """A mapping whose values are read when they are asked for: a large provider has thousands, a run needs few."""
+
+    def __init__(self, sent: Mapping[str, Any], read: Callable[[Any], _T]) -> None:
+        self._sent = sent
+        self._read = read
+        self._known: dict[str, _T] = {}
+
+    def __getitem__(self, name: str) -> _T:
+        known = self._known.get(name)
+        if known is None:
+            if name not in self._sent:  # protobuf's maps make what they are asked for
+                raise KeyError(name)
+            known = self._known[name] = self._read(self._sent[name])
+        return known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._sent))
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sent
 
 
 # --- from the wire --------------------------------------------------------------------------------------------------
