@@ -487,6 +487,10 @@ class NodeRestriction(Plugin):
         if pod is not None and (pod.get("spec") or {}).get("nodeName") != node:
             raise Denied("node requested token bound to a pod scheduled on a different node")
 
+    async def _csi_nodes(self, request: AdmissionRequest, node: str) -> None:
+        if request.name != node:
+            raise Denied("can only access CSINode with the same name as the requesting node")
+
     async def _leases(self, request: AdmissionRequest, node: str) -> None:
         if request.namespace != "kube-node-lease":
             raise Denied('can only access leases in the "kube-node-lease" system namespace')
@@ -499,6 +503,7 @@ _NODE_RULES = {
     "pods": NodeRestriction._pods,
     "nodes": NodeRestriction._nodes,
     "leases.coordination.k8s.io": NodeRestriction._leases,
+    "csinodes.storage.k8s.io": NodeRestriction._csi_nodes,
 }
 
 
