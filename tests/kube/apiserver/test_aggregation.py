@@ -163,6 +163,15 @@ async def test_metrics(servers: ModuleType, ask: Any, tmp_path: Path) -> None:
         assert node["usage"] == {"cpu": "250000001n", "memory": "65536Ki"}
         table = (await ask(server, "GET", f"{root}/pods", accept="application/json;as=Table;v=v1;g=meta.k8s.io")).json
         assert table["rows"][0]["cells"] == ["p", "250m", "65536Ki", "15s"]
+        # Somebody installs a metrics server: it only stands for what is served anyway.
+        announced = _announce(server.ca)
+        announced["metadata"]["name"] = "v1beta1.metrics.k8s.io"
+        announced["spec"] |= {"group": "metrics.k8s.io", "version": "v1beta1"}
+        await ask(server, "POST", "/api/v1/namespaces/default/services", _service(443))
+        assert (await ask(server, "POST", SERVICES, announced)).status == 201
+        stored = await ask(server, "GET", f"{SERVICES}/v1beta1.metrics.k8s.io")
+        assert stored.json["status"]["conditions"][0]["reason"] == "Passed"
+        assert (await ask(server, "GET", f"{root}/nodes/n1")).status == 200
         missing = await ask(server, "GET", f"{root}/namespaces/default/pods/x")
         assert missing.json["message"] == 'podmetrics.metrics.k8s.io "default/x" not found'
 

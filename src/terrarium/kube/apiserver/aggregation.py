@@ -68,6 +68,9 @@ class Aggregation(Behaviour):
         self._identity = identity
         self._services = ServiceAddresses(resources)
         self.remotes: dict[GroupVersion, Remote] = {}
+        self.own: frozenset[GroupVersion] = frozenset()
+        """What this server answers itself, whoever announces it: metrics, for which a simulated server only stands."""
+        self._standing: dict[GroupVersion, Remote] = {}
         self.generation = 0
         """Grows with every change of what is served."""
 
@@ -87,15 +90,17 @@ class Aggregation(Behaviour):
 
     async def removed(self, obj: Obj) -> None:
         spec = obj["spec"]
-        gone = self.remotes.pop(GroupVersion(spec.get("group", ""), spec.get("version", "")), None)
-        self.generation += gone is not None
+        gv = GroupVersion(spec.get("group", ""), spec.get("version", ""))
+        self._standing.pop(gv, None)
+        self.generation += self.remotes.pop(gv, None) is not None
 
     def _take(self, obj: Obj) -> Remote:
         spec = obj["spec"]
         gv = GroupVersion(spec.get("group", ""), spec.get("version", ""))
-        remote = self.remotes.get(gv) or Remote(obj["metadata"]["name"], gv, spec)
+        held = self._standing if gv in self.own else self.remotes
+        remote = held.get(gv) or Remote(obj["metadata"]["name"], gv, spec)
         remote.spec = spec
-        self.remotes[gv] = remote
+        held[gv] = remote
         self.generation += 1
         return remote
 
@@ -103,7 +108,7 @@ class Aggregation(Behaviour):
         """Looks at all remote services for ever."""
         while True:
             await self._clock.heartbeat(CHECK_SECONDS)
-            for remote in list(self.remotes.values()):
+            for remote in [*self.remotes.values(), *self._standing.values()]:
                 await self._look(remote)
 
     # Availability
@@ -133,6 +138,8 @@ class Aggregation(Behaviour):
                 f'endpoints for service/{name} in "{namespace}" have no addresses with port name "{_port(spec, port)}"'
             )
             return ("False", "MissingEndpoints", text)
+        if remote.group_version in self.own:
+            return PASSED
         url = f"https://{address.host}:{address.port}{address.path}"
         try:
             answer = await self._ask(remote, address, "GET", _user_headers(_SYSTEM), b"")

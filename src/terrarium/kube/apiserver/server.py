@@ -25,7 +25,7 @@ from terrarium.kube.apiserver.audit import Audit
 from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.authorization import Privileged, Union
 from terrarium.kube.apiserver.behaviours import behaviours
-from terrarium.kube.apiserver.computed import ComponentStatuses, metrics
+from terrarium.kube.apiserver.computed import METRICS, ComponentStatuses, metrics
 from terrarium.kube.apiserver.discovery import Discovery
 from terrarium.kube.apiserver.documents import Documents
 from terrarium.kube.apiserver.expiry import EVENT_SECONDS, EventExpiry
@@ -146,6 +146,8 @@ class ApiServer:
         self._audit = Audit(config.audit_log, clock, ids) if config.audit_log else None
         self._discovery = Discovery(registry, f"{config.host}:0")
         self._discovery.aggregation = self._aggregation
+        if self._aggregation is not None and config.metrics and kubelet is not None:
+            self._aggregation.own = frozenset((METRICS,))
         self.metrics = Metrics()
         streams = Streams(self.api, kubelet)
         self.app = App(
