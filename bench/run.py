@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 BENCHES = {
+    "language": "parse, format, fmt -check, validate and the start of commands, against the real terraform",
     "scheduler": "decisions per second on 5,000 nodes, bound pods per second, memory",
     "terraform": "plan, apply and destroy beside the real terraform: CPU, memory; killed applies",
     "up": "terrarium up, CreateCluster and the first pod, with memory",
