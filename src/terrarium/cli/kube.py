@@ -269,7 +269,7 @@ async def _serve(options: Options, folder: Path) -> None:
         watch_list=options.gates.get("WatchList"),
         event_seconds=options.event_seconds,
         components=tuple(_SHOWN[name] for name in COMPONENTS if name in options.components and name in _SHOWN),
-        metrics="kubelet" in options.components,
+        metrics="always" if "kubelet" in options.components else "never",
     )
     tokens = [StaticTokens.read(options.token_file)] if options.token_file else []
     kubelets = Kubelets(clock, ids, [SimulatedRuntime(clock, ids, folder / "runtime")], folder / "pods")

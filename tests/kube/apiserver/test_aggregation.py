@@ -152,18 +152,13 @@ async def test_component_statuses(servers: ModuleType, ask: Any, tmp_path: Path)
 async def test_metrics(servers: ModuleType, ask: Any, tmp_path: Path) -> None:
     pod = {"metadata": {"name": "p", "labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     used = {"n1": {"default/p": {"c": (250_000_000, 64 * 1024 * 1024)}, "default/gone": {"c": (1, 1)}}}
-    async with servers.cluster(tmp_path, metrics=True, usage=used) as server:
+    async with servers.cluster(tmp_path, usage=used) as server:
         await ask(server, "POST", "/api/v1/nodes", {"metadata": {"name": "n1"}})
         await ask(server, "POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
         assert (await ask(server, "POST", "/api/v1/namespaces/default/pods", pod)).status == 201
         root = "/apis/metrics.k8s.io/v1beta1"
-        [item] = (await ask(server, "GET", f"{root}/namespaces/default/pods?labelSelector=app%3Dx")).json["items"]
-        assert item["containers"] == [{"name": "c", "usage": {"cpu": "250000000n", "memory": "65536Ki"}}]
-        node = (await ask(server, "GET", f"{root}/nodes/n1")).json
-        assert node["usage"] == {"cpu": "250000001n", "memory": "65536Ki"}
-        table = (await ask(server, "GET", f"{root}/pods", accept="application/json;as=Table;v=v1;g=meta.k8s.io")).json
-        assert table["rows"][0]["cells"] == ["p", "250m", "65536Ki", "15s"]
-        # Somebody installs a metrics server: it only stands for what is served anyway.
+        assert (await ask(server, "GET", f"{root}/nodes/n1")).status == 404
+        # Somebody installs a metrics server: it stands for what this server knows.
         announced = _announce(server.ca)
         announced["metadata"]["name"] = "v1beta1.metrics.k8s.io"
         announced["spec"] |= {"group": "metrics.k8s.io", "version": "v1beta1"}
@@ -172,8 +167,16 @@ async def test_metrics(servers: ModuleType, ask: Any, tmp_path: Path) -> None:
         stored = await ask(server, "GET", f"{SERVICES}/v1beta1.metrics.k8s.io")
         assert stored.json["status"]["conditions"][0]["reason"] == "Passed"
         assert (await ask(server, "GET", f"{root}/nodes/n1")).status == 200
+        [item] = (await ask(server, "GET", f"{root}/namespaces/default/pods?labelSelector=app%3Dx")).json["items"]
+        assert item["containers"] == [{"name": "c", "usage": {"cpu": "250000000n", "memory": "65536Ki"}}]
+        node = (await ask(server, "GET", f"{root}/nodes/n1")).json
+        assert node["usage"] == {"cpu": "250000001n", "memory": "65536Ki"}
+        table = (await ask(server, "GET", f"{root}/pods", accept="application/json;as=Table;v=v1;g=meta.k8s.io")).json
+        assert table["rows"][0]["cells"] == ["p", "250m", "65536Ki", "15s"]
         missing = await ask(server, "GET", f"{root}/namespaces/default/pods/x")
         assert missing.json["message"] == 'podmetrics.metrics.k8s.io "default/x" not found'
+        await ask(server, "DELETE", f"{SERVICES}/v1beta1.metrics.k8s.io")
+        assert (await ask(server, "GET", f"{root}/nodes/n1")).status == 404
 
 
 async def test_events_are_forgotten_after_an_hour(servers: ModuleType, ask: Any, tmp_path: Path) -> None:

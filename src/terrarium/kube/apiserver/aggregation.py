@@ -9,7 +9,7 @@ headers that the other server believes, since they come with the front proxy's c
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -68,8 +68,9 @@ class Aggregation(Behaviour):
         self._identity = identity
         self._services = ServiceAddresses(resources)
         self.remotes: dict[GroupVersion, Remote] = {}
-        self.own: frozenset[GroupVersion] = frozenset()
-        """What this server answers itself, whoever announces it: metrics, for which a simulated server only stands."""
+        self.own: Mapping[GroupVersion, Callable[[bool], None]] = {}
+        """What this server answers itself, whoever announces it: metrics, for which a simulated server only stands. The
+        switch says whether it is announced and available."""
         self._standing: dict[GroupVersion, Remote] = {}
         self.generation = 0
         """Grows with every change of what is served."""
@@ -77,7 +78,9 @@ class Aggregation(Behaviour):
     async def start(self) -> None:
         for service in await self._resources.all(self._kind):
             if service["spec"].get("service"):
-                self._take(service)
+                remote = self._take(service)
+                if remote.group_version in self.own:
+                    await self._look(remote)
 
     async def written(self, obj: Obj, old: Obj | None) -> None:
         if old is not None and obj.get("spec") == old.get("spec"):
@@ -91,7 +94,8 @@ class Aggregation(Behaviour):
     async def removed(self, obj: Obj) -> None:
         spec = obj["spec"]
         gv = GroupVersion(spec.get("group", ""), spec.get("version", ""))
-        self._standing.pop(gv, None)
+        if self._standing.pop(gv, None) is not None:
+            self.own[gv](False)
         self.generation += self.remotes.pop(gv, None) is not None
 
     def _take(self, obj: Obj) -> Remote:
@@ -117,6 +121,8 @@ class Aggregation(Behaviour):
         found = await self._check(remote)
         if found != remote.available:
             remote.available = found
+            if (switch := self.own.get(remote.group_version)) is not None:
+                switch(remote.serves)
             self.generation += 1
             await self._tell(remote.name, found)
 

@@ -124,11 +124,18 @@ _COLUMNS: tuple[Column, ...] = (
 )
 
 
-def metrics(registry: Registry, resources: Resources, kubelet: KubeletDoor, clock: Clock) -> dict[str, Source]:
-    """Registers metrics.k8s.io; its sources by resource."""
-    rows = (("NodeMetrics", "nodes", False), ("PodMetrics", "pods", True))
-    for kind, plural, namespaced in rows:
-        registry.add(Kind(METRICS, kind, plural, "", namespaced, verbs=("get", "list"), columns=_COLUMNS))
+def serve_metrics(registry: Registry, on: bool) -> None:
+    """Puts the kinds of metrics.k8s.io into a registry, or takes them out."""
+    for kind, plural, namespaced in (("NodeMetrics", "nodes", False), ("PodMetrics", "pods", True)):
+        row = Kind(METRICS, kind, plural, "", namespaced, verbs=("get", "list"), columns=_COLUMNS)
+        if on:
+            registry.add(row)
+        else:
+            registry.remove(row)
+
+
+def metrics(resources: Resources, kubelet: KubeletDoor, clock: Clock) -> dict[str, Source]:
+    """The sources of metrics.k8s.io by resource."""
     usage = Usage(resources, kubelet)
     return {
         f"nodes.{METRICS.group}": NodeMetrics(usage, clock),

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from terrarium.base.clock import Clock
 from terrarium.base.ids import Ids
@@ -25,7 +26,7 @@ from terrarium.kube.apiserver.audit import Audit
 from terrarium.kube.apiserver.authentication import Authentication
 from terrarium.kube.apiserver.authorization import Privileged, Union
 from terrarium.kube.apiserver.behaviours import behaviours
-from terrarium.kube.apiserver.computed import METRICS, ComponentStatuses, metrics
+from terrarium.kube.apiserver.computed import METRICS, ComponentStatuses, metrics, serve_metrics
 from terrarium.kube.apiserver.discovery import Discovery
 from terrarium.kube.apiserver.documents import Documents
 from terrarium.kube.apiserver.expiry import EVENT_SECONDS, EventExpiry
@@ -80,8 +81,9 @@ class ServerConfig:
     """Certificates and keys that are not the cluster's own."""
     components: tuple[str, ...] = ()
     """What of `scheduler` and `controller-manager` runs beside: component statuses show it."""
-    metrics: bool = False
-    """Whether metrics.k8s.io is served, from what the kubelets tell."""
+    metrics: Literal["never", "announced", "always"] = "announced"
+    """When metrics.k8s.io is served, from what the kubelets tell: `announced` as long as an APIService names a Service
+    for it that has endpoints, as an installed metrics server does."""
     watch_list: bool | None = None
     """The feature gate WatchList; None for what is usual in the version."""
     event_seconds: float = EVENT_SECONDS
@@ -140,14 +142,14 @@ class ApiServer:
             },
             {
                 "componentstatuses": ComponentStatuses(config.components),
-                **(metrics(registry, self.resources, kubelet, clock) if config.metrics and kubelet is not None else {}),
+                **(metrics(self.resources, kubelet, clock) if kubelet is not None else {}),
             },
         )
         self._audit = Audit(config.audit_log, clock, ids) if config.audit_log else None
         self._discovery = Discovery(registry, f"{config.host}:0")
         self._discovery.aggregation = self._aggregation
-        if self._aggregation is not None and config.metrics and kubelet is not None:
-            self._aggregation.own = frozenset((METRICS,))
+        if kubelet is not None and config.metrics != "never":
+            self._offer_metrics()
         self.metrics = Metrics()
         streams = Streams(self.api, kubelet)
         self.app = App(
@@ -168,6 +170,13 @@ class ApiServer:
             self._audit,
             self._aggregation,
         )
+
+    def _offer_metrics(self) -> None:
+        always = self.config.metrics == "always"
+        if always:
+            serve_metrics(self.registry, True)
+        if self._aggregation is not None:
+            self._aggregation.own = {METRICS: lambda on: None if always else serve_metrics(self.registry, on)}
 
     @property
     def port(self) -> int:
