@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from terrarium.cli.tf import main
-from terrarium.engine.ephemeral import misused, without_write_only
-from terrarium.engine.objchange import proposed_new
+from terrarium.engine.ephemeral import misused
+from terrarium.engine.objchange import proposed_new, without_write_only
 from terrarium.engine.provider import Attribute, Block, NestedBlock, Nesting
 from terrarium.language.types import NUMBER, STRING
 from terrarium.language.values import EPHEMERAL, Value, list_of, null, number, string

@@ -30,7 +30,7 @@ from terrarium.engine.configuration import Resource
 from terrarium.engine.evaluation import Keys, Repetition
 from terrarium.engine.expansion import expand
 from terrarium.engine.graph import Graph
-from terrarium.engine.objchange import proposed_new, with_unknowns, without_unknowns
+from terrarium.engine.objchange import proposed_new, with_unknowns, without_unknowns, without_write_only
 from terrarium.engine.plan import Action, Mode, Plan, ResourceChange
 from terrarium.engine.plan_object import equal, schema_marks
 from terrarium.engine.planning import cycle_errors, forced_before_destroy
@@ -288,7 +288,7 @@ class ApplyWalk(Walk):
         if has_errors(diagnostics):
             self._restore(address, change.provider, deposed)
             return diagnostics
-        planned = again.planned
+        planned = without_write_only(block, again.planned)
         unexpected = "" if again.legacy else incompatible(change.after.unmarked_deep(), planned, ())
         if unexpected:
             self._restore(address, change.provider, deposed)
@@ -307,7 +307,7 @@ class ApplyWalk(Walk):
         said = [located(d, resource.body, str(address)) for d in result.diagnostics]
         diagnostics += said
         failed = has_errors(said)
-        value = result.value
+        value = without_write_only(block, result.value)
         if failed and value.is_null and not creating and held is not None:
             value = prior
         if not value.is_null and not value.is_wholly_known:

@@ -18,9 +18,9 @@ from terrarium.engine.addresses import Instance
 from terrarium.engine.configuration import Resource
 from terrarium.engine.evaluation import Repetition
 from terrarium.engine.objchange import with_unknowns
-from terrarium.engine.provider import Attribute, Block, EphemeralProvider, Provider, Schema
+from terrarium.engine.provider import Block, EphemeralProvider, Provider, Schema
 from terrarium.engine.state import marked, sensitive_paths
-from terrarium.language.values import EPHEMERAL, NULL, Path, Value, null
+from terrarium.language.values import EPHEMERAL, Path, Value
 
 if TYPE_CHECKING:
     from terrarium.engine.walking import Walk
@@ -128,51 +128,6 @@ class Ephemerals:
 
 
 # --- where ephemeral values may go -------------------------------------------------------------------------------------
-
-
-def has_write_only(block: Block) -> bool:
-    return any(map(_write_only, block.attributes.values())) or any(
-        has_write_only(b.block) for b in block.blocks.values()
-    )
-
-
-def _write_only(attribute: Attribute) -> bool:
-    return attribute.write_only or (
-        attribute.nested is not None and any(map(_write_only, attribute.nested.attributes.values()))
-    )
-
-
-def without_write_only(block: Block, value: Value) -> Value:
-    """The value with null for what is only written."""
-    return _stripped(block, value) if has_write_only(block) else value
-
-
-def _stripped(block: Block, value: Value) -> Value:
-    if value.data is NULL or not value.is_known or not isinstance(value.data, dict):
-        return value
-    members = dict(value.data)
-    for name, attribute in block.attributes.items():
-        if attribute.write_only:
-            members[name] = null(attribute.type)
-        elif attribute.nested is not None and _write_only(attribute):
-            members[name] = _each(Block(attributes=attribute.nested.attributes), members[name])
-    for name, nested in block.blocks.items():
-        if has_write_only(nested.block):
-            members[name] = _each(nested.block, members[name])
-    return Value(value.type, members, value.marks)
-
-
-def _each(block: Block, value: Value) -> Value:
-    data = value.data
-    if isinstance(data, tuple):
-        return Value(value.type, tuple(_stripped(block, v) for v in data), value.marks)
-    if (
-        isinstance(data, dict)
-        and all(isinstance(v.data, dict) for v in data.values())
-        and hasattr(value.type, "element")
-    ):
-        return Value(value.type, {k: _stripped(block, v) for k, v in data.items()}, value.marks)
-    return _stripped(block, value)
 
 
 def misused(block: Block, config: Value) -> Diagnostics:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from terrarium.engine.provider import Attribute, Block, NestedBlock, NestedObject, Nesting
 from terrarium.language.types import Set
-from terrarium.language.values import Value, null, set_of, unknown
+from terrarium.language.values import NULL, Value, null, set_of, unknown
 
 
 def all_null(block: Block) -> Value:
@@ -36,8 +36,6 @@ def empty_block(nested: NestedBlock) -> Value:
 
 def proposed_new(block: Block, prior: Value, config: Value) -> Value:
     """The object which the provider is to plan from. `prior` null means that it will be created."""
-    from terrarium.engine.ephemeral import without_write_only
-
     config = without_write_only(block, config)
     if prior.is_null:
         prior = all_null(block)
@@ -232,3 +230,51 @@ def without_unknowns(value: Value) -> Value:
     if isinstance(value.data, tuple):
         return Value(value.type, tuple(without_unknowns(v) for v in value.data), value.marks)
     return value
+
+
+# --- arguments that are only written ------------------------------------------------------------------------------------
+
+
+def has_write_only(block: Block) -> bool:
+    return any(map(_write_only, block.attributes.values())) or any(
+        has_write_only(b.block) for b in block.blocks.values()
+    )
+
+
+def _write_only(attribute: Attribute) -> bool:
+    return attribute.write_only or (
+        attribute.nested is not None and any(map(_write_only, attribute.nested.attributes.values()))
+    )
+
+
+def without_write_only(block: Block, value: Value) -> Value:
+    """The value with null for what is only written."""
+    return _stripped(block, value) if has_write_only(block) else value
+
+
+def _stripped(block: Block, value: Value) -> Value:
+    if value.data is NULL or not value.is_known or not isinstance(value.data, dict):
+        return value
+    members = dict(value.data)
+    for name, attribute in block.attributes.items():
+        if attribute.write_only:
+            members[name] = null(attribute.type)
+        elif attribute.nested is not None and _write_only(attribute):
+            members[name] = _each(Block(attributes=attribute.nested.attributes), members[name])
+    for name, nested in block.blocks.items():
+        if has_write_only(nested.block):
+            members[name] = _each(nested.block, members[name])
+    return Value(value.type, members, value.marks)
+
+
+def _each(block: Block, value: Value) -> Value:
+    data = value.data
+    if isinstance(data, tuple):
+        return Value(value.type, tuple(_stripped(block, v) for v in data), value.marks)
+    if (
+        isinstance(data, dict)
+        and all(isinstance(v.data, dict) for v in data.values())
+        and hasattr(value.type, "element")
+    ):
+        return Value(value.type, {k: _stripped(block, v) for k, v in data.items()}, value.marks)
+    return _stripped(block, value)

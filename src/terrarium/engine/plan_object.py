@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
-from terrarium.engine.objchange import proposed_new
+from terrarium.engine.objchange import proposed_new, without_write_only
 from terrarium.engine.plan import Action
 from terrarium.engine.provider import Block, NestedBlock, NestedObject, Nesting, Provider
 from terrarium.engine.state import StateObject, marked, sensitive_paths
@@ -170,7 +170,7 @@ def plan_managed(
     diagnostics = tuple(result.diagnostics)
     if has_errors(diagnostics):
         return Decision(Action.NOOP, nothing, diagnostics=diagnostics)
-    planned = result.planned
+    planned = without_write_only(block, result.planned)
     problem = _conforms(planned, value_type, type, address)
     if problem is not None:
         return Decision(Action.NOOP, nothing, diagnostics=(*diagnostics, problem))
@@ -188,7 +188,9 @@ def plan_managed(
         proposed = proposed_new(block, nothing, plain_config)
         again = provider.plan(type, nothing, proposed, plain_config, b"")
         diagnostics = (*diagnostics, *again.diagnostics)
-        return Decision(replacing, with_marks(again.planned), again.private, reason, paths, diagnostics)
+        return Decision(
+            replacing, with_marks(without_write_only(block, again.planned)), again.private, reason, paths, diagnostics
+        )
     if same:
         # Only what is hidden differs: that is an update, so that the state learns of it.
         if (config_marks and set(config_marks) - set(sensitive_paths(prior))) or _unhidden(block, prior, config_marks):
