@@ -502,12 +502,13 @@ def _nested(change: Change, nested: NestedObject) -> Node:
             found = _object(change, compares, True)
             for name, attribute in nested.attributes.items():
                 if attribute.write_only:
-                    found.items[name] = _write_only(change.member(name), found.action)
+                    found.items[name] = _write_only(change, change.member(name), found.action)
             return found
 
 
-def _write_only(change: Change, action: Action) -> WriteOnly:
-    hidden = change.before_sensitive is True or change.after_sensitive is True
+def _write_only(around: Change, change: Change, action: Action) -> WriteOnly:
+    """Whether the object around it is sensitive is what counts, as Terraform does it."""
+    hidden = around.before_sensitive is True or around.after_sensitive is True
     return WriteOnly(NOOP if action is UPDATE else action, change.forces, hidden)
 
 
@@ -566,7 +567,7 @@ def compare_block(change: Change, block: Block) -> Node:
         action = joined(action, inner_action)
     for name, attribute in block.attributes.items():
         if attribute.write_only:
-            node.attributes[name] = _write_only(change.member(name), action)
+            node.attributes[name] = _write_only(change, change.member(name), action)
     node.action = action
     return node
 
