@@ -154,15 +154,15 @@ def _from_module(world: World, flags: Parsed, source: str, say: Says) -> int:
 
 def _invalid(world: World, flags: Parsed, root: ModuleNode, early: list[Diagnostic], say: Says) -> int:
     """A root module with mistakes: what Terraform still does with it before it says so."""
+    again: list[Diagnostic] = []
     if flags.flag("backend", True):
         say("[reset][bold]Initializing the backend...", "initializing_backend_message")
-        if not (root.module.calls and flags.flag("get", True)):
-            # Files are parsed once, but what they say is read twice.
-            early = [*early, *(d for d in early if d not in root.module.unreadable)]
+        # Files are parsed once, but what they say is read twice.
+        again = [d for d in early if d not in root.module.unreadable]
     if root.module.calls and flags.flag("get", True):
         install_modules(world, root, flags.flag("upgrade"), say)
         return fail(world, flags, early)
-    return fail(world, flags, [_unusable(), *early])
+    return fail(world, flags, [*early, *again, _unusable()])
 
 
 def _unusable() -> Diagnostic:

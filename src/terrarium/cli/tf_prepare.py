@@ -22,6 +22,7 @@ from terrarium.engine.plan import Mode, Plan
 from terrarium.engine.planning import Options, make_plan
 from terrarium.engine.state_file import BadState
 from terrarium.engine.state_store import LocalStore, StateLocked
+from terrarium.engine.validate_providers import undefined_configurations
 from terrarium.engine.validation import validate
 from terrarium.engine.walking import FROM_PROVIDER, Session
 from terrarium.language.render import paint
@@ -32,13 +33,15 @@ def begin(world: World, flags: Parsed) -> None:
         world.colour = False
     world.compact_warnings = flags.flag("compact-warnings")
     if flags.text("state"):
-        world.early.append(
-            warning(
-                "Deprecated flag: -state",
-                "Use `path` attribute within the `local` backend instead: "
-                "https://developer.hashicorp.com/terraform/language/v1.10.x/settings/backends/local#path",
-            )
+        old = warning(
+            "Deprecated flag: -state",
+            "Use `path` attribute within the `local` backend instead: "
+            "https://developer.hashicorp.com/terraform/language/v1.10.x/settings/backends/local#path",
         )
+        if flags.flag("json"):
+            world.early.append(old)
+        else:
+            world.say([old])
 
 
 def gathered_variables(world: World, root: ModuleNode, flags: Parsed) -> variables.Gathered:
@@ -236,6 +239,7 @@ def make(
     lines = events or Lines(world.streams.print, world.colour)
     session = functions_session(world, root, values, flags, lines, True, stopped)
     diagnostics += validate(session)
+    diagnostics += undefined_configurations(root) if not has_errors(diagnostics) else []
     if has_errors(diagnostics):
         return None, root, store, diagnostics
     session.misfits = wrong

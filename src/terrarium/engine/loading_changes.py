@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrarium.base.diagnostics import Diagnostic, error
+from terrarium.base.diagnostics import Diagnostic, error, has_errors
 from terrarium.engine import static
 from terrarium.engine.addresses import DATA, EPHEMERAL, MANAGED
 from terrarium.engine.configuration import Import, Moved, Removed
@@ -114,12 +114,14 @@ def read_removed(loader: Loader, block: nodes.Block) -> None:
 
 
 def read_import(loader: Loader, block: nodes.Block) -> None:
+    before = len(loader.diagnostics)
     found = loader.content(block.body, _IMPORT)
+    incomplete = has_errors(loader.diagnostics[before:])
     if _only_primary(loader, block, "import", "Import blocks"):
         return
     at = found.attributes
     provider = read_provider_ref(loader, at["provider"].expression, "provider") if "provider" in at else None
-    if "to" not in at:
+    if "to" not in at or (incomplete and static.is_json(at["to"].expression)):
         return
     to, end = _import_target(loader, at["to"].expression)
     if end is None or end.mode != MANAGED:

@@ -31,6 +31,20 @@ def provider_problems(node: ModuleNode, closed: Range | None = None) -> Iterator
         yield from _as_child(node, node.call, node.parent, own, closed)
 
 
+def undefined_configurations(root: ModuleNode) -> list[Diagnostic]:
+    """The configurations which the root module wants passed in, though nobody calls it. Only a plan asks for them."""
+    return [
+        error(
+            "Undefined provider configuration",
+            f"The root module declares that it requires the caller to pass a configuration for provider "
+            f'{display_source(required.source)} with alias "{alias.alias}".',
+        )
+        for required in root.module.required.values()
+        for alias in required.aliases
+        if (required.name, alias.alias) not in root.module.providers
+    ]
+
+
 def _closing(call: ModuleCall) -> Range | None:
     for expression in (call.count, call.for_each):
         if expression is not None:

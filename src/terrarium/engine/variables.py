@@ -128,6 +128,11 @@ def _file(found: Gathered, path: Path, shown: str, kind: str) -> None:
 def settle(module: Module, gathered: Gathered, need_all: bool = True) -> tuple[dict[str, Value], list[Diagnostic]]:
     """The final values. With `need_all` false, missing ones are unknown (validate, destroy of nothing …)."""
     diagnostics = list(gathered.diagnostics)
+    if has_errors(diagnostics):
+        # What could not be read may well have held what is missing.
+        return {
+            name: unknown(v.type) if v.default is None else v.default for name, v in module.variables.items()
+        }, diagnostics
     values: dict[str, Value] = {}
     undeclared: list[Given] = []
     for name, given in gathered.given.items():

@@ -387,10 +387,12 @@ def _function_call(extra: object) -> dict[str, Any] | None:
     if function.variadic is not None:
         signature["variadic_param"] = _parameter(function.variadic)
     returns = function.returns
-    if not isinstance(returns, Type):
+    given = [*function.parameters, *([function.variadic] if function.variadic is not None else [])]
+    if any(p.type == DYNAMIC and not p.allow_dynamic for p in given):
+        returns = DYNAMIC  # with an argument of any type, nothing is said of the result
+    elif not isinstance(returns, Type):
         try:
-            variadic = [function.variadic] if function.variadic is not None else []
-            returns = returns([unknown(p.type) for p in (*function.parameters, *variadic)])
+            returns = returns([unknown(p.type) for p in given])
         except FunctionError:
             returns = DYNAMIC
     signature["return_type"] = type_json(returns)
