@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _GRACE = 5.0
 """Seconds for what is under way when the end comes."""
+_IMPATIENT = 10.0
+"""Seconds after which it says what it waits for at the start."""
 _STUCK = 30.0
 """A loop that has not turned for so long is not alive."""
 
@@ -133,8 +135,12 @@ class Program:
             await asyncio.Event().wait()
 
     async def _beats(self) -> None:
+        patience = real_monotonic() + _IMPATIENT
         while True:
             self._beat = real_monotonic()
+            if self._beat > patience and not self._scheduler.synced:
+                log.warning("the cluster has not yet shown its %s", ", ".join(self._scheduler.unseen))
+                patience = self._beat + _IMPATIENT
             await asyncio.sleep(0)
             await self._clock.heartbeat(1.0)
 
@@ -143,7 +149,8 @@ class Program:
         return f"the loop has not turned for {silent:.0f} s" if silent > _STUCK else ""
 
     def _unsynced(self) -> str:
-        return "" if self._scheduler.synced else "not everything has been listed yet"
+        unseen = self._scheduler.unseen
+        return f"not listed yet: {', '.join(unseen)}" if unseen else ""
 
     def _metrics(self) -> str:
         name = (self._options.configuration.get("leaderElection") or {}).get("resourceName") or "kube-scheduler"

@@ -112,7 +112,12 @@ class Scheduler:
     @property
     def synced(self) -> bool:
         """Whether everything it decides upon has been seen once."""
-        return all(i.has_synced for i in self._informers())
+        return not self.unseen
+
+    @property
+    def unseen(self) -> Sequence[str]:
+        """The resources which have not been listed yet."""
+        return [str(i.resource) for i in self._informers() if not i.has_synced]
 
     def _informers(self) -> Iterable[Informer]:
         return self._nodes, *self._context.values(), self._pods
