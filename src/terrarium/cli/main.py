@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("lab", "Play the workshop, or one chapter of it."),
     "clock": ("clock", "Show or advance the world's clock."),
     "tf": ("tf", "The Terraform engine: the same commands as terraform."),
+    "provider": ("provider", "Terrarium's providers as plugins for the real terraform."),
     "kubectl": ("clients", "kubectl on a cluster of the world."),
     "kubeconfig": ("clients", "An administrator's kubeconfig of a cluster."),
     "aws": ("clients", "The aws command on this world."),

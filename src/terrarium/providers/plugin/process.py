@@ -20,7 +20,7 @@ from terrarium.base.clock import real_monotonic
 from terrarium.base.diagnostics import Failure
 from terrarium.providers.plugin.protocol import Protocol, protocol
 
-_COOKIE = {
+COOKIE = {
     # Terraform's plugins refuse to run without it; it keeps people from starting them by mistake.
     "TF_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2",
     "PLUGIN_PROTOCOL_VERSIONS": "5,6",
@@ -43,7 +43,7 @@ class Process:
         self._program = program
         self._folder = tempfile.mkdtemp(prefix="terrarium-plugin-")
         self._tail: list[str] = []
-        environment = {**os.environ, **_COOKIE, "PLUGIN_UNIX_SOCKET_DIR": self._folder, "TMPDIR": self._folder}
+        environment = {**os.environ, **COOKIE, "PLUGIN_UNIX_SOCKET_DIR": self._folder, "TMPDIR": self._folder}
         environment.pop("PLUGIN_CLIENT_CERT", None)
         try:
             # A group of its own: Ctrl-C is for us, and we tell the plugin.

@@ -71,7 +71,7 @@ _COMMON: Mapping[str, _Message] = {
         "ephemeral_resource_schemas": (8, {"Schema"}),
     },
     "ProviderConfig": {"config": (1, "DynamicValue")},
-    "PreparedConfig": {"diagnostics": (2, ["Diagnostic"])},
+    "PreparedConfig": {"prepared_config": (1, "DynamicValue"), "diagnostics": (2, ["Diagnostic"])},
     "ValidateRequest": {**_CONFIG, "client_capabilities": (3, "Capabilities")},
     "ValidateDataRequest": _CONFIG,
     "Said": _SAID,
@@ -213,16 +213,20 @@ class Protocol:
         self._classes = {
             name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in messages
         }
-        self._calls = {
+        self.calls = {
             row[0]: (f"/{package}.Provider/{row[1 if version == 5 else 2]}", row[3], row[4]) for row in _CALLS
         }
+
+    def message(self, name: str) -> Any:
+        """The class of a message."""
+        return self._classes[name]
 
     def new(self, message: str, /, **fields: Any) -> Any:
         return self._classes[message](**fields)
 
     def call(self, name: str, /, **fields: Any) -> tuple[str, Any, Any]:
         """The method's path, the request and the class of the answer."""
-        path, request, response = self._calls[name]
+        path, request, response = self.calls[name]
         return path, self._classes[request](**fields), self._classes[response]
 
 
