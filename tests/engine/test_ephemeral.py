@@ -9,7 +9,8 @@ import pytest
 from terrarium.cli.tf import main
 from terrarium.engine.ephemeral import misused
 from terrarium.engine.objchange import proposed_new, without_write_only
-from terrarium.engine.provider import Attribute, Block, NestedBlock, Nesting
+from terrarium.engine.plan_object import plan_managed
+from terrarium.engine.provider import Attribute, Block, NestedBlock, Nesting, PlanResult
 from terrarium.language.types import NUMBER, STRING
 from terrarium.language.values import EPHEMERAL, Value, list_of, null, number, string
 
@@ -48,6 +49,20 @@ def test_write_only_arguments_are_not_planned() -> None:
 def test_where_ephemeral_values_may_go(secret: Value, version: Value, names: list[str]) -> None:
     found = misused(BLOCK, config(secret, version, string("p").marked(EPHEMERAL)))
     assert [d.attribute and d.attribute[0] for d in found] == names
+
+
+class Merging:
+    """A provider that plans whatever the configuration says, also what is only written."""
+
+    def plan(self, type: str, prior: Value, proposed: Value, config: Value, private: bytes) -> PlanResult:
+        return PlanResult(config)
+
+
+def test_providers_cant_plan_what_is_only_written() -> None:
+    given = config(string("s").marked(EPHEMERAL), number(1), string("p").marked(EPHEMERAL))
+    nothing = null(BLOCK.type)
+    decision = plan_managed(Merging(), "x", BLOCK, BLOCK.type, None, nothing, given, False, "", "x.x")  # type: ignore[arg-type]
+    assert decision.planned == config(null(STRING), number(1), null(STRING))
 
 
 CONFIGURATION = """

@@ -96,6 +96,13 @@ _REASONS = {
 }
 
 
+_EPHEMERAL = {
+    "open": ("Opening", "Opening"),
+    "renew": ("Renewing", "Renewal"),
+    "close": ("Closing", "Closing"),
+}
+
+
 class JsonLines(Progress):
     """A line of JSON for each event."""
 
@@ -161,6 +168,20 @@ class JsonLines(Progress):
 
     def apply_failed(self, address: Instance, action: Action, deposed: str = "") -> None:
         self._failed(address, action)
+
+    def ephemeral_start(self, address: Instance, what: str) -> None:
+        self._began[(str(address), what)] = real_monotonic()
+        self._say(address, f"{_EPHEMERAL[what][0]}...", "ephemeral_op_start", action=what)
+
+    def ephemeral_done(self, address: Instance, what: str) -> None:
+        seconds = self._elapsed(address, what)
+        text = f"{_EPHEMERAL[what][1]} complete after {seconds}s"
+        self._say(address, text, "ephemeral_op_complete", action=what, elapsed_seconds=seconds)
+
+    def ephemeral_failed(self, address: Instance, what: str) -> None:
+        seconds = self._elapsed(address, what)
+        text = f"{_EPHEMERAL[what][1]} errored after {seconds}s"
+        self._say(address, text, "ephemeral_op_errored", action=what, elapsed_seconds=seconds)
 
     def provision_start(self, address: Instance, type: str) -> None:
         self._say(address, f"Provisioning with '{type}'...", "provision_start", provisioner=type)
