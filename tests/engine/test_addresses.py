@@ -61,3 +61,26 @@ def test_addresses_sort_as_terraform_sorts_them() -> None:
 )
 def test_provider_configurations_print_as_written(text: str) -> None:
     assert str(parse_provider_config(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text, summary, at",
+    [
+        pytest.param("", "Variable name required", 0, id="nothing"),
+        pytest.param("1a.b", "Variable name required", 0, id="number first"),
+        pytest.param("a..b", "Attribute name required", 2, id="two dots"),
+        pytest.param("a b", "Invalid character", 1, id="space"),
+        pytest.param("a.b[", "Index value required", 4, id="open bracket"),
+        pytest.param("a.b[1", "Unclosed index brackets", 3, id="no closing bracket"),
+        pytest.param('a.b["x', "Unterminated string literal", 4, id="open quote"),
+        pytest.param("a.b[*]", "Attribute name required", 4, id="splat"),
+        pytest.param("a.b[1.5]", "Invalid address", 3, id="fraction"),
+        pytest.param("a", "Invalid address", 0, id="no name"),
+        pytest.param("a.b.c", "Invalid address", 0, id="too long"),
+        pytest.param("var.x", "Invalid address", 0, id="reserved"),
+    ],
+)
+def test_what_is_wrong(text: str, summary: str, at: int) -> None:
+    with pytest.raises(AddressError) as caught:
+        parse_target(text)
+    assert (caught.value.summary, caught.value.at) == (summary, at)

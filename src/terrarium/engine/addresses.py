@@ -271,6 +271,8 @@ def parse_module(text: str) -> ModuleInstance:
 def parse_target(text: str) -> Target:
     """What `-target` takes: a module, a resource or one instance of it. AddressError."""
     parts = steps(text)
+    if not parts:
+        raise _misread(text, 0)
     module, at = _module_steps(parts)
     if at == len(parts):
         return module

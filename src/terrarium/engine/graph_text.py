@@ -64,8 +64,9 @@ def resource_graph(session: Session) -> tuple[str, list[Diagnostic]]:
             lines.append("  }")
         else:
             lines += [f'  "{n}" [label="{n}"];' for n in inside]
-    edges = {(str(n), str(o)) for n in resources for o in _minimal(graph, _resources_behind(graph, n))}
-    lines += [f'  "{a}" -> "{b}";' for a, b in sorted(edges)]
+    for node in resources:
+        behind = _minimal(graph, _resources_behind(graph, node))
+        lines += [f'  "{node}" -> "{other}";' for other in resources if other in behind]
     return "\n".join([*lines, "}"]) + "\n", []
 
 
@@ -239,10 +240,10 @@ class _Drawing:
 
     def text(self, mark_cycles: bool) -> str:
         lines = ["digraph {", '\tcompound = "true"', '\tnewrank = "true"', '\tsubgraph "root" {']
-        lines += sorted(
+        lines += [
             f'\t\t"{_quoted(name)}" [label = "{_quoted(label, "")}", shape = "{shape}"]'
-            for name, label, shape in self.shapes
-        )
+            for name, label, shape in sorted(self.shapes)
+        ]
         circles = self.graph.cycles()
         circular = {(a, b) for group in circles for a in group for b in group} if mark_cycles else set()
         edges = self._all() if circles else self._reduced()
