@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -36,7 +35,8 @@ def test_components_there_are_not() -> None:
         pass
 
 
-def test_the_fixture(pytester: pytest.Pytester, tmp_path: Path) -> None:
+def test_the_fixture(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeconftest('pytest_plugins = ["terrarium.kube.pytest_plugin"]')
     pytester.makepyfile(
         """
