@@ -81,7 +81,7 @@ def test(world: World, args: Sequence[str]) -> int:
             bench,
             chosen,
             lambda file, run: modules.get((file.path, run.name), root),
-            lambda file: {**given, **in_directory} if Path(file.path).parent == Path(directory) else given,
+            lambda file: {**given, **in_directory} if file.path.rpartition("/")[0] == directory else given,
             view,
         )
         try:

@@ -248,7 +248,7 @@ class PlanWalk(DataPlanning, OrphanPlanning):
     def import_object(self, task: Task, id: str) -> tuple[StateObject | None, Diagnostics]:
         self.session.events.import_start(task.address, id)
         result = task.provider.import_(task.address.type, id)
-        diagnostics = [replace(d, address=str(task.address)) for d in result.diagnostics]
+        diagnostics = list(result.diagnostics)
         if has_errors(diagnostics):
             return None, diagnostics
         found = next((o for o in result.objects if o.type == task.address.type), None)

@@ -109,7 +109,7 @@ def explained(diagnostics: Sequence[Diagnostic], expected: Sequence[Expected]) -
                         "requested apply operation. While this was an expected failure, the apply operation could not be "
                         "executed and so the overall test case will be marked as a failure and the original diagnostic "
                         "included in the test report.",
-                        meant.range,
+                        meant.range if meant.kind != "resource" else None,
                     )
                 )
         found.append(diagnostic)

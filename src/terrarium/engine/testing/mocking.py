@@ -249,8 +249,8 @@ class MockedProvider:
     def import_(self, type: str, id: str) -> ImportResult:
         problem = error(
             "Invalid import request",
-            "Cannot import resources from mock providers. Use an `override_resource` block targeting the specific resource "
-            "being imported instead.",
+            "Cannot import resources from mock providers. Use an `override_resource` block to targeting the specific "
+            "resource being imported instead.",
         )
         return ImportResult((), (problem,))
 

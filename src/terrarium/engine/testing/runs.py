@@ -110,7 +110,7 @@ class Execution:
             outcome.diagnostics += judged(said, expected)
         outcome.outputs = outputs_value(session)
         if has_errors(outcome.diagnostics):
-            outcome.status = Status.ERROR
+            outcome.status, outcome.shown = Status.ERROR, None
             return outcome
         names = [r.name for r in self.file.runs]
         outcome.status, said = Assertions(session, self.outputs, names, inputs.others).check(self.run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from terrarium.base.diagnostics import Diagnostic, error, warning
 from terrarium.base.ids import Ids
-from terrarium.engine.addresses import Instance, ModuleInstance, ModulePath, ProviderConfig, path_of
+from terrarium.engine.addresses import Instance, ModulePath, ProviderConfig, path_of
 from terrarium.engine.configuration import ModuleNode, ProviderBlock
 from terrarium.engine.plugins import Plugins
 from terrarium.engine.provider import Provider
@@ -52,18 +52,12 @@ class Setup:
 
 
 def means(override: Override, address: Instance) -> bool:
-    """Whether an override is for an instance. Where the target has no key, it is for all instances."""
+    """Whether an override is for an instance. A resource without a key means all its instances; a module just the one."""
     target = override.target
     return (
         (target.mode, target.type, target.name) == (address.mode, address.type, address.name)
         and (not target.has_key or target.key == address.key)
-        and _covers(target.module, address.module)
-    )
-
-
-def _covers(target: ModuleInstance, module: ModuleInstance) -> bool:
-    return path_of(target) == path_of(module) and all(
-        key is None or key == found for (_, key), (_, found) in zip(target, module, strict=True)
+        and target.module == address.module
     )
 
 
