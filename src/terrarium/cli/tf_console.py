@@ -66,11 +66,11 @@ def answer(line: str, make_scope: MakeScope) -> tuple[str, list[Diagnostic]]:
     return printing.console_text(value), found
 
 
-def _report(found: Sequence[Diagnostic], colour: bool) -> None:
+def _report(found: Sequence[Diagnostic], colour: bool, width: int) -> None:
     if found:
-        from terrarium.language.render import in_order, render_all
+        from terrarium.language.render import DEFAULT_WIDTH, render_all
 
-        sys.stderr.write(render_all(in_order(found), {}, colour=colour))
+        sys.stderr.write(render_all(found, {}, colour=colour, width=width or DEFAULT_WIDTH))
         sys.stderr.flush()
 
 
@@ -80,26 +80,28 @@ def console(
     names: Callable[[], Iterable[str]] = tuple,
     *,
     colour: bool = False,
+    width: int = 0,
     source: TextIO | None = None,
 ) -> int:
-    """Runs until the input ends; the exit code. `args` must be empty: flags are the caller's. `names` feeds completion."""
+    """Runs until the input ends; the exit code. `args` must be empty: flags are the caller's. `names` feeds completion,
+    `width` is that of messages (0: the usual one)."""
     if args:
         print("The console command expects no arguments.", file=sys.stderr)
         return 1
     source = source or sys.stdin
     if source.isatty():
-        return _interactive(make_scope, names, colour)
-    return _piped(make_scope, source, colour)
+        return _interactive(make_scope, names, colour, width)
+    return _piped(make_scope, source, colour, width)
 
 
-def _piped(make_scope: MakeScope, source: TextIO, colour: bool) -> int:
+def _piped(make_scope: MakeScope, source: TextIO, colour: bool, width: int) -> int:
     last = ""
     for line in source:
         text = line.strip(SPACES)
         if text == "exit":
             return 0
         last, found = answer(text, make_scope)
-        _report(found, colour)
+        _report(found, colour, width)
         if has_errors(found):
             return 1
     print(last)
@@ -173,7 +175,7 @@ def _prepare(names: Callable[[], Iterable[str]]) -> Callable[[], None]:
     return save
 
 
-def _interactive(make_scope: MakeScope, names: Callable[[], Iterable[str]], colour: bool) -> int:
+def _interactive(make_scope: MakeScope, names: Callable[[], Iterable[str]], colour: bool, width: int) -> int:
     save = _prepare(names)
     lines: list[str] = []
     try:
@@ -192,12 +194,12 @@ def _interactive(make_scope: MakeScope, names: Callable[[], Iterable[str]], colo
                 continue
             if may_go_on(lines):
                 continue
-            entry = "\n".join(lines)
+            entry = "".join(f"{line}\n" for line in lines)
             lines.clear()
             if entry.strip(SPACES) == "exit":
                 return 0
             text, found = answer(entry, make_scope)
-            _report(found, colour)
+            _report(found, colour, width)
             print(text)
     finally:
         save()

@@ -51,7 +51,7 @@ def console(world: World, args: Sequence[str]) -> int:
     """An expression at a time, against the state's values."""
     from terrarium.cli.tf_console import console as run
     from terrarium.engine import variables
-    from terrarium.engine.console_scope import console_scope
+    from terrarium.engine.console_scope import console_scope, names
     from terrarium.engine.walking import Session
 
     flags = parse(args, {"state": "text", "var": "many", "var-file": "many", "plan": "bool", "no-color": "bool"})
@@ -71,7 +71,7 @@ def console(world: World, args: Sequence[str]) -> int:
     if make is None:
         return world.fail(problems)
     world.say(problems)
-    return run(flags.rest, make, colour=world.colour)
+    return run(flags.rest, make, lambda: names(session), colour=world.colour, width=world.message_width)
 
 
 def force_unlock(world: World, args: Sequence[str]) -> int:

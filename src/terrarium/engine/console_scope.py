@@ -83,3 +83,14 @@ def console_scope(session: Session, state: State) -> tuple[MakeScope | None, lis
         return walk.evaluator.scope((), found), diagnostics
 
     return make, problems
+
+
+def names(session: Session) -> list[str]:
+    """What a person may type in the console of this configuration: functions, and the addresses of what it declares."""
+    module = session.root.module
+    found = [name for name in session.functions if "::" not in name]
+    found += [f"var.{name}" for name in module.variables]
+    found += [f"local.{name}" for name in module.locals]
+    found += [f"module.{name}" for name in module.calls]
+    found += [resource.local for resource in module.resources.values()]
+    return [*found, "path.module", "path.root", "path.cwd", "terraform.workspace"]
