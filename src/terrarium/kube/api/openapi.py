@@ -7,7 +7,7 @@ its row is there, its schema handed in by `schemas`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from terrarium.kube.api import openapi_definitions as held
@@ -29,6 +29,11 @@ def v3_index(registry: Registry) -> list[str]:
     return sorted(found)
 
 
+def rows_at(registry: Registry, path: str) -> tuple[Kind, ...]:
+    """What a path's document is made of: it changes only with these."""
+    return tuple(kind for kind in registry if _path(kind.group_version) == path)
+
+
 def _path(gv: GroupVersion) -> str:
     return f"apis/{gv}" if gv.group else f"api/{gv}"
 
@@ -39,7 +44,7 @@ def v3_document(
     """The document of one of the index's paths; None for others."""
     if path in routes.PAGES:
         return _document(minor, routes.PAGES[path], {})
-    kinds = [kind for kind in registry if _path(kind.group_version) == path]
+    kinds = rows_at(registry, path)
     if kinds:
         return _of_kinds(kinds, path, minor, schemas or {})
     group = path.removeprefix("apis/")
@@ -48,7 +53,7 @@ def v3_document(
     return None
 
 
-def _of_kinds(kinds: list[Kind], path: str, minor: int, schemas: Schemas) -> dict[str, Any]:
+def _of_kinds(kinds: Sequence[Kind], path: str, minor: int, schemas: Schemas) -> dict[str, Any]:
     known = held.known(minor)
     components: dict[str, Any] = {}
     paths = routes.resource_list(path, kinds[0].group_version)

@@ -1,18 +1,20 @@
 """The OpenAPI documents over HTTP: version 3 in parts behind an index of hashes, version 2 whole.
 
-Each document is made when it is first asked for and again when the registry has changed; its hash is its ETag and the
-`hash` of its address in the index, so that clients may keep it for ever.
+Each document is made when it is first asked for, and again when rows that it tells of have changed; its hash is its ETag
+and the `hash` of its address in the index, so that clients may keep it for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from terrarium.kube.api.kinds import Registry
+from terrarium.kube.api.kinds import Kind, Registry
 from terrarium.kube.apiserver import negotiate
 from terrarium.kube.apiserver.messages import Reply, Request
 
@@ -30,18 +32,17 @@ class Documents:
         self._registry = registry
         self._minor = minor
         self._schemas = schemas
-        self._made: dict[str, tuple[int, bytes, str]] = {}
+        self._made: dict[str, tuple[tuple[Kind, ...], bytes, str]] = {}
 
-    def _kept(self, key: str, make: Callable[[], bytes | None]) -> tuple[bytes, str] | None:
-        """What `make` gave for the present state of the registry, and its hash."""
+    def _kept(self, key: str, rows: tuple[Kind, ...], make: Callable[[], bytes | None]) -> tuple[bytes, str] | None:
+        """What `make` gave for these rows, and its hash."""
         kept = self._made.get(key)
-        if kept is not None and kept[0] == self._registry.generation:
+        if kept is not None and len(kept[0]) == len(rows) and all(map(operator.is_, kept[0], rows)):
             return kept[1], kept[2]
-        generation = self._registry.generation
         body = make()
         if body is None:
             return None
-        self._made[key] = (generation, body, hashlib.sha512(body).hexdigest().upper())
+        self._made[key] = (rows, body, hashlib.sha512(body).hexdigest().upper())
         return self._made[key][1:]
 
     def _part(self, path: str) -> tuple[bytes, str] | None:
@@ -51,7 +52,7 @@ class Documents:
             document = openapi.v3_document(self._registry, path, self._minor, self._schemas())
             return orjson.dumps(document) if document is not None else None
 
-        return self._kept(path, make)
+        return self._kept(path, openapi.rows_at(self._registry, path), make)
 
     async def index(self, request: Request) -> Reply:
         from terrarium.kube.api import openapi
@@ -97,7 +98,9 @@ class Documents:
             document = openapi.v2_document(self._registry, self._minor, self._schemas())
             return swagger_protobuf.encode(document) if media in binary else orjson.dumps(document)
 
-        found = self._kept("v2 protobuf" if media in binary else "v2", make)
+        # The whole takes a moment: others are served meanwhile.
+        key = "v2 protobuf" if media in binary else "v2"
+        found = await asyncio.to_thread(self._kept, key, tuple(self._registry), make)
         assert found is not None
         body, made = found
         headers = [("etag", f'"{made}"'), ("vary", "Accept-Encoding"), ("vary", "Accept")]
