@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from terrarium.base.diagnostics import Diagnostic, error, warning
 from terrarium.base.source import Range
-from terrarium.engine.addresses import REGISTRY, default_source, display_source, path_text
+from terrarium.engine.addresses import REGISTRY, ProviderConfig, default_source, display_source, path_text
 from terrarium.engine.configuration import ModuleCall, ModuleNode, PassedProvider, implied_provider
 from terrarium.engine.provider_names import default_provider, part_problem
 from terrarium.language.bodies import BodySchema, content
@@ -43,6 +43,25 @@ def undefined_configurations(root: ModuleNode) -> list[Diagnostic]:
         for alias in required.aliases
         if (required.name, alias.alias) not in root.module.providers
     ]
+
+
+def missing_passed(root: ModuleNode) -> list[Diagnostic]:
+    """The first provider configuration that a call passes on, but its module doesn't have."""
+    there: set[ProviderConfig] = set()
+    for node in root.walk():
+        module, path = node.module, node.path
+        if not path:
+            there |= {ProviderConfig((), r.source, "") for r in module.required.values()}
+        there |= {ProviderConfig(path, module.provider_source(name), alias) for name, alias in module.providers}
+        if node.call is None:
+            continue
+        for passed in node.call.providers:
+            source = module.provider_source(passed.child.name)
+            wanted = ProviderConfig(path[:-1], source, passed.parent.alias)
+            if wanted not in there:
+                return [error(f"missing provider {wanted}")]
+            there.add(ProviderConfig(path, source, passed.child.alias))
+    return []
 
 
 def _closing(call: ModuleCall) -> Range | None:
@@ -151,12 +170,11 @@ def _passed_on(node: ModuleNode, own: _Own) -> Iterator[Diagnostic]:
                     passed.parent.range,
                 )
             elif node.path and name not in own.configured and name not in own.passed:
-                source = display_source(module.provider_source(name))
                 yield warning(
                     "Missing required provider configuration",
-                    f"The configuration for {where} expects to inherit a configuration for provider {source} with local name "
+                    f"The configuration for {where} expects to inherit a configuration for provider {shown} with local name "
                     f'"{name}", but {parent} doesn\'t pass a configuration under that name.\n\nTo satisfy this requirement, '
-                    f'add an entry for "{name}" to the "providers" argument in the {where} block.',
+                    f'add an entry for "{name}" to the "providers" argument in the module "{node.path[-1]}" block.',
                     node.call.range if node.call else None,
                 )
 

@@ -34,6 +34,7 @@ from terrarium.engine.provider import Block, EphemeralProvider
 from terrarium.engine.provisioning import CONNECTION, SCHEMAS
 from terrarium.engine.references import parse
 from terrarium.engine.validate_imports import import_problems
+from terrarium.engine.validate_providers import missing_passed
 from terrarium.engine.validate_provisioners import RULES, missing_provisioners
 from terrarium.engine.validate_references import ReferenceRules, block_steps, suggestion
 from terrarium.engine.validate_values import CheckedEvaluator, ValidateValues
@@ -421,6 +422,9 @@ def validate(session: Session) -> Diagnostics:
     if missing:
         return missing
     diagnostics = module_problems(session)
+    diagnostics += missing_passed(session.root) if not has_errors(diagnostics) else []
+    if has_errors(diagnostics):
+        return diagnostics
     builder = Builder(session.root, session.plugins)
     graph = builder.build()
     diagnostics += provider_problems(session, builder)

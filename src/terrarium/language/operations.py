@@ -316,7 +316,7 @@ def element(of: Value, key: Value) -> Value:
         case Object(attributes):
             was_number = key.type == NUMBER
             name = _key(key, STRING)
-            if isinstance(name.data, Unknown):
+            if isinstance(name.data, Unknown) or isinstance(data, Unknown):
                 return DYNAMIC_UNKNOWN.with_marks(of.marks)
             if name.data not in attributes:
                 hint = (
