@@ -198,6 +198,8 @@ async def _bound(mix: str, count: int, folder: Path) -> None:
 
 
 def end_to_end(mix: str, count: int) -> None:
+    # As `terrarium kube serve` does.
+    gc.set_threshold(50_000, 20, 100)
     with tempfile.TemporaryDirectory(prefix="terrarium-bench-") as folder:
         uvloop.run(_bound(mix, count, Path(folder)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import signal
 import sys
@@ -232,6 +233,8 @@ def _many_connections() -> None:
 
 
 def _run(options: Options) -> None:
+    # Objects are trees that live for long: looking for cycles in them often costs time (and pauses) and finds nothing.
+    gc.set_threshold(50_000, 20, 100)
     _many_connections()
     try:
         import uvloop
