@@ -12,7 +12,7 @@ from terrarium.kube.api.prepare import services as service_prepare
 from terrarium.kube.api.prepare import workloads as workload_prepare
 from terrarium.kube.api.prepare.pods import drop_disabled
 from terrarium.kube.api.strategies.make import status, strategy
-from terrarium.kube.api.validation import platform, pods, quotas, services, storage, workloads
+from terrarium.kube.api.validation import persistent, platform, pods, quotas, services, storage, workloads
 
 V1 = Group("v1")
 
@@ -149,8 +149,8 @@ KINDS = (
             create=prepare.volume_create,
             warnings=storage.class_warnings,
             update=common.stored_status,
-            check=[storage.volume],
-            check_update=[storage.volume_update],
+            check=[persistent.volume],
+            check_update=[persistent.volume_update],
             meta_on_update=True,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Persistent volumes, claims, classes and CSI objects."""
+"""Claims, storage classes and CSI drivers."""
 
 from __future__ import annotations
 
@@ -8,40 +8,15 @@ from typing import Any
 from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, Obj
 from terrarium.kube.api.quantity import Quantity
-from terrarium.kube.api.validation import meta, scheduling
-from terrarium.kube.api.validation.containers import quantity_text
+from terrarium.kube.api.validation import meta
 from terrarium.kube.api.validation.fields import Errors, Raw, at, items
 
 ACCESS = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 MODES = ("Block", "Filesystem")
 RECLAIM = ("Delete", "Recycle", "Retain")
-VOLUME_SOURCES = (
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "flocker",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "cephfs",
-    "iscsi",
-    "cinder",
-    "fc",
-    "flexVolume",
-    "azureFile",
-    "vsphereVolume",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "azureDisk",
-    "scaleIO",
-    "local",
-    "storageos",
-    "csi",
-)
 
 
-def _access(errors: Errors, modes: Sequence[str], path: str) -> None:
+def access_modes(errors: Errors, modes: Sequence[str], path: str) -> None:
     for mode in modes:
         if mode not in ACCESS:
             errors.unsupported(path, mode, ACCESS)
@@ -55,7 +30,7 @@ def claim_spec(errors: Errors, spec: Obj, path: str) -> None:
     if not modes:
         errors.required(f"{path}.accessModes", "at least 1 access mode is required")
     meta.label_selector(errors, spec.get("selector"), f"{path}.selector")
-    _access(errors, modes, f"{path}.accessModes")
+    access_modes(errors, modes, f"{path}.accessModes")
     storage = at(spec, "resources", "requests", "storage")
     if storage is None:
         errors.required(f"{path}.resources[storage]")
@@ -135,7 +110,7 @@ def claim_update(errors: Errors, obj: Obj, context: Context) -> None:
         return made
 
     if rest(spec) != rest(old):
-        errors.forbidden("spec", f"{SPEC_FIXED}\n{_diff(spec, old)}")
+        errors.forbidden("spec", f"{SPEC_FIXED}\n{difference(spec, old)}")
     elif bound and _storage(obj) < _storage(context.old):
         capacity = at(context.old, "status", "capacity", "storage")
         if capacity is None or _storage(obj) <= Quantity.of(capacity):
@@ -143,7 +118,7 @@ def claim_update(errors: Errors, obj: Obj, context: Context) -> None:
     errors.immutable("volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
 
 
-def _diff(spec: Obj, old: Obj) -> str:
+def difference(spec: Obj, old: Obj) -> str:
     changed = sorted(name for name in {*spec, *old} if spec.get(name) != old.get(name))
     lines = [f"- \t{n}: {gotext.v(old.get(n))},\n+ \t{n}: {gotext.v(spec.get(n))}," for n in changed]
     return "  core.PersistentVolumeClaimSpec{\n" + "\n".join(lines) + "\n  }\n"
@@ -156,119 +131,6 @@ def claim_status(errors: Errors, obj: Obj, context: Context) -> None:
             amount = Quantity.of(held[name])
             if amount.nanos < 0:
                 errors.invalid(f"status.{side}[{name}]", Raw(str(amount)), "must be a valid resource quantity")
-
-
-def volume(errors: Errors, obj: Obj, context: Context) -> None:
-    spec = obj.get("spec") or {}
-    modes = spec.get("accessModes") or []
-    if not modes:
-        errors.required("spec.accessModes")
-    _access(errors, modes, "spec.accessModes")
-    _capacity(errors, spec.get("capacity"))
-    found = [name for name in VOLUME_SOURCES if spec.get(name) is not None]
-    if not found:
-        errors.required("spec", "must specify a volume type")
-    for name in found[1:]:
-        errors.forbidden(f"spec.{name}", "may not specify more than 1 volume type")
-    if spec.get("persistentVolumeReclaimPolicy"):
-        errors.one_of("spec.persistentVolumeReclaimPolicy", spec["persistentVolumeReclaimPolicy"], RECLAIM)
-    if found:
-        _source(errors, found[0], spec[found[0]], spec)
-    affinity = spec.get("nodeAffinity")
-    if affinity is not None:
-        if affinity.get("required") is None:
-            errors.required("spec.nodeAffinity.required", "must specify required node constraints")
-        else:
-            scheduling.node_selector(errors, affinity["required"], "spec.nodeAffinity.required")
-    if (
-        at(spec, "hostPath", "path") is not None
-        and _clean(spec["hostPath"]["path"]) == "/"
-        and spec.get("persistentVolumeReclaimPolicy") == "Recycle"
-    ):
-        errors.forbidden("spec.persistentVolumeReclaimPolicy", "may not be 'recycle' for a hostPath mount of '/'")
-    if spec.get("storageClassName"):
-        errors.invalids(
-            "spec.storageClassName", spec["storageClassName"], names.dns_subdomain(spec["storageClassName"])
-        )
-    if spec.get("volumeMode") is not None:
-        errors.one_of("spec.volumeMode", spec["volumeMode"], MODES)
-
-
-def _clean(path: str) -> str:
-    parts = [p for p in path.split("/") if p not in ("", ".")]
-    return "/" + "/".join(parts)
-
-
-_SOURCE_FIELDS = {
-    "hostPath": ("path",),
-    "nfs": ("server", "path"),
-    "local": ("path",),
-    "csi": ("driver", "volumeHandle"),
-    "awsElasticBlockStore": ("volumeID",),
-    "gcePersistentDisk": ("pdName",),
-    "iscsi": ("targetPortal", "iqn"),
-    "rbd": ("monitors", "image"),
-    "cephfs": ("monitors",),
-    "azureDisk": ("diskName", "diskURI"),
-    "azureFile": ("secretName", "shareName"),
-}
-
-
-def _source(errors: Errors, name: str, source: Obj, spec: Obj) -> None:
-    for field in _SOURCE_FIELDS.get(name, ()):
-        if not source.get(field):
-            errors.required(f"spec.{name}.{field}")
-    if name == "nfs" and source.get("path") and not source["path"].startswith("/"):
-        errors.invalid("spec.nfs.path", source["path"], "must be an absolute path")
-    if name == "local" and spec.get("nodeAffinity") is None:
-        errors.required("spec.nodeAffinity", "Local volume requires node affinity")
-    if name in ("hostPath", "local") and ".." in (source.get("path") or "").split("/"):
-        errors.invalid(f"spec.{name}.path", source["path"], "must not contain '..'")
-    if name == "csi":
-        for field in (
-            "controllerPublishSecretRef",
-            "controllerExpandSecretRef",
-            "nodePublishSecretRef",
-            "nodeExpandSecretRef",
-        ):
-            _secret_reference(errors, source.get(field), f"spec.csi.{field}")
-    if name == "csi" and source.get("driver"):
-        errors.invalids("spec.csi.driver", source["driver"], names.dns_subdomain(source["driver"].lower()))
-
-
-def _capacity(errors: Errors, capacity: Any) -> None:
-    held = capacity or {}
-    if not held:
-        errors.required("spec.capacity")
-    if "storage" not in held or len(held) > 1:
-        if held:
-            inner = ", ".join(f"{gotext.quote(k)}:{quantity_text(Quantity.of(held[k]))}" for k in sorted(held))
-            printed = f"core.ResourceList{{{inner}}}"
-        else:
-            printed = "core.ResourceList(nil)"
-        errors.unsupported("spec.capacity", Raw(printed), ("storage",))
-    for name in sorted(held):
-        amount = Quantity.of(held[name])
-        if amount.nanos < 0:
-            errors.invalid(f"spec.capacity[{name}]", Raw(str(amount.value())), "must be a valid resource quantity")
-        if amount.nanos <= 0 and name == "storage":
-            errors.invalid(f"spec.capacity[{name}]", str(amount), "must be greater than zero")
-
-
-def volume_update(errors: Errors, obj: Obj, context: Context) -> None:
-    assert context.old is not None
-    spec, old = obj.get("spec") or {}, context.old.get("spec") or {}
-    volume(errors, obj, context)
-    sources = {n: spec[n] for n in VOLUME_SOURCES if spec.get(n) is not None}
-    held = {n: old[n] for n in VOLUME_SOURCES if old.get(n) is not None}
-    if sources != held:
-        errors.forbidden(
-            "spec.persistentvolumesource",
-            f"spec.persistentvolumesource is immutable after creation\n{_diff(sources, held)}",
-        )
-    errors.immutable("volumeMode", spec.get("volumeMode"), old.get("volumeMode"))
-    if old.get("nodeAffinity") is not None and spec.get("nodeAffinity") != old.get("nodeAffinity"):
-        errors.invalid("spec.nodeAffinity", Raw("core.VolumeNodeAffinity{}"), "field is immutable")
 
 
 def storage_class(errors: Errors, obj: Obj, context: Context) -> None:
@@ -318,7 +180,7 @@ def storage_class_update(errors: Errors, obj: Obj, context: Context) -> None:
     _topologies(errors, obj.get("allowedTopologies"))
 
 
-def _secret_reference(errors: Errors, ref: Any, path: str) -> None:
+def secret_reference(errors: Errors, ref: Any, path: str) -> None:
     if ref is None:
         return
     for field, rule in (("name", names.dns_subdomain), ("namespace", names.dns_label)):

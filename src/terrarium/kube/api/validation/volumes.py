@@ -175,8 +175,6 @@ def driver_name(errors: Errors, name: str, path: str) -> None:
     elif len(name) > 63:
         errors.too_long(path, 63)
     errors.invalids(path, name, names.dns_subdomain(name.lower()) if name else [])
-    if name and names.dns_subdomain(name.lower()) == [] and names.dns_subdomain(name):
-        return
 
 
 def ephemeral(errors: Errors, source: Obj, path: str) -> None:
@@ -273,6 +271,48 @@ def azure_disk(errors: Errors, source: Obj, path: str) -> None:
         errors.unsupported(f"{path}.diskURI", uri, (blob,))
 
 
+_REGISTRY = "must be a host:port pair or multiple pairs separated by commas"
+_PAIR = re.compile(r"(\[[^\[\]]*\]|[^:\[\]]*):[^:\[\]]*")
+
+
+def quobyte(errors: Errors, source: Obj, path: str) -> None:
+    registry = source.get("registry") or ""
+    if not registry:
+        errors.required(f"{path}.registry", _REGISTRY)
+    elif len(source.get("tenant") or "") > 64:
+        errors.required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters")
+    else:
+        for pair in registry.split(","):
+            if not _PAIR.fullmatch(pair):
+                errors.invalid(f"{path}.registry", registry, _REGISTRY)
+    required("volume")(errors, source, path)
+
+
+def flex(errors: Errors, source: Obj, path: str) -> None:
+    required("driver")(errors, source, path)
+    for name in sorted(source.get("options") or {}):
+        domain = "." + name.split("/")[0].lower()
+        if domain.endswith((".kubernetes.io", ".k8s.io")):
+            errors.invalid(f"{path}.options[{name}]", name, "kubernetes.io and k8s.io namespaces are reserved")
+
+
+def storage_os(errors: Errors, source: Obj, path: str) -> None:
+    required("volumeName")(errors, source, path)
+    for field in ("volumeName", "volumeNamespace"):
+        if source.get(field):
+            errors.invalids(f"{path}.{field}", source[field], names.dns_label(source[field]))
+
+
+def with_secret(check: Source) -> Source:
+    def both(errors: Errors, source: Obj, path: str) -> None:
+        check(errors, source, path)
+        ref = source.get("secretRef")
+        if ref is not None and not ref.get("name"):
+            errors.required(f"{path}.secretRef.name")
+
+    return both
+
+
 def git_repository(errors: Errors, source: Obj, path: str) -> None:
     required("repository")(errors, source, path)
     unreserved(errors, source.get("directory") or "", f"{path}.directory")
@@ -291,19 +331,19 @@ SOURCES: Mapping[str, Source] = {
     "flocker": flocker,
     "persistentVolumeClaim": required("claimName"),
     "rbd": required("monitors", "image"),
-    "cinder": required("volumeID"),
+    "cinder": with_secret(required("volumeID")),
     "cephfs": required("monitors"),
-    "quobyte": required("registry", "volume"),
+    "quobyte": quobyte,
     "downwardAPI": downward,
     "fc": fibre_channel,
-    "flexVolume": required("driver"),
+    "flexVolume": flex,
     "configMap": config_map,
     "azureFile": required("secretName", "shareName"),
     "vsphereVolume": required("volumePath"),
     "photonPersistentDisk": required("pdID"),
     "portworxVolume": required("volumeID"),
     "azureDisk": azure_disk,
-    "storageos": lambda errors, source, path: None,
+    "storageos": with_secret(storage_os),
     "projected": projected,
     "scaleIO": required("gateway", "system", "volumeName"),
     "csi": csi,
