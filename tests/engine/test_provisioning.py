@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from terrarium.cli.tf import main
+from terrarium.engine.provisioning import SCHEMAS, local_exec
+from terrarium.language.values import Value, null, string
 
 DATA = Path(__file__).parent.parent / "data" / "tf_test" / "provisioners.jsonl"
 CASES = [json.loads(line) for line in DATA.read_text().splitlines()]
@@ -45,3 +47,14 @@ def test_recorded(
         assert lines(out) == lines(step["stdout"]), step["args"]
         assert lines(err) == lines(step["stderr"]), step["args"]
         assert code == step["rc"], step["args"]
+
+
+def test_a_stop_kills_the_command_and_its_children() -> None:
+    began: list[str] = []
+    block = SCHEMAS["local-exec"]
+    members = {name: null(a.type) for name, a in block.attributes.items()}
+    config = Value(block.type, {**members, "command": string("echo begun; sleep 60; echo never")})
+    problem = local_exec(config, began.append, lambda: "begun" in began)
+    assert problem is not None
+    assert problem.detail.startswith("Error running command 'echo begun; sleep 60; echo never': signal: killed.")
+    assert began[1:] == ["begun"]

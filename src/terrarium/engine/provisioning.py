@@ -6,9 +6,14 @@ Output is passed on line by line; when a value in the configuration is sensitive
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from terrarium.base.clock import real_sleep
 from terrarium.base.diagnostics import Diagnostic, error, has_errors
 from terrarium.engine.addresses import Instance
 from terrarium.engine.configuration import Provisioner, Resource
@@ -138,15 +143,18 @@ def _run(
             "your own with a local-exec provisioner, or apply this configuration with the real terraform.",
         )
     else:
-        found = local_exec(config.unmarked_deep(), (lambda line: output(hidden)) if hidden else output)
+        shown = (lambda line: output(hidden)) if hidden else output
+        found = local_exec(config.unmarked_deep(), shown, walk.session.stopped)
         if found is None:
             return diagnostics
         problem = found
     return [*diagnostics, located(problem, provisioner.body, str(address))]
 
 
-def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-untyped-def]
-    """Runs a command in a shell; None when it succeeded."""
+def local_exec(
+    config: Value, output: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+) -> Diagnostic | None:
+    """Runs a command in a shell; None when it succeeded. Once `stopped`, it and its children are killed."""
     data = config.data
     command = data["command"].data
     if not isinstance(command, str) or not command:
@@ -179,6 +187,7 @@ def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-u
         where = f"chdir {folder}" if folder and not os.path.isdir(folder) else f"fork/exec {arguments[0]}"  # noqa: PTH112
         return error("local-exec provisioner error", f"Error running command '{command}': {where}: {reason}. Output: ")
     kept: list[str] = []
+    threading.Thread(target=_kill_when, args=(process, stopped), name="local-exec", daemon=True).start()
     assert process.stdout is not None
     with process.stdout as stream:
         for raw in stream:
@@ -188,9 +197,23 @@ def local_exec(config: Value, output) -> Diagnostic | None:  # type: ignore[no-u
     code = process.wait()
     if code == 0:
         return None
-    status = f"exit status {code}" if code > 0 else f"signal: {-code}"
+    status = f"exit status {code}" if code > 0 else f"signal: {_signal_words(-code)}"
     text = "\n".join(kept) + ("\n" if kept else "")
     return error("local-exec provisioner error", f"Error running command '{command}': {status}. Output: {text}")
+
+
+def _kill_when(process: subprocess.Popen[bytes], stopped: Callable[[], bool]) -> None:
+    """Kills a command, which leads a session of its own, when the operation is to stop."""
+    while process.poll() is None:
+        if stopped():
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return
+        real_sleep(0.1)
+
+
+def _signal_words(number: int) -> str:
+    return (signal.strsignal(number) or str(number)).lower()
 
 
 def _go_quoted(text: str) -> str:
