@@ -54,6 +54,7 @@ class Options:
     gates: Mapping[str, bool]
     event_seconds: float
     manager: Manager
+    advertise: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def gates_of(text: str | None) -> dict[str, bool]:
     for pair in _names(text):
         name, _, value = pair.partition("=")
         if name not in GATES:
-            raise UsageFailure(f"unrecognized feature gate: {name}", f"There are {', '.join(GATES)}.")
+            raise UsageFailure(f"unrecognized feature gate: {name}", f"Known: {', '.join(GATES)}.")
         if value not in ("true", "false"):
             raise UsageFailure(f"invalid value of {name}: {value}", "Write true or false.")
         found[name] = value == "true"
@@ -94,6 +95,13 @@ def _range(flag: str, text: str, mask: int = 0) -> str:
     if mask and not network.prefixlen <= mask <= network.max_prefixlen:
         raise UsageFailure(f"--node-cidr-mask-size {mask} does not fit {flag} {text}")
     return text
+
+
+def _address(flag: str, text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        raise UsageFailure(f"{flag} {text!r} is no address", "Write for example 10.0.0.10.") from None
 
 
 def _seconds(flag: str, text: str) -> float:
@@ -142,6 +150,7 @@ def minor_of(version: str) -> int:
 @click.option("--disable-admission-plugins", help="Default admission plugins to leave out.")
 @click.option("--feature-gates", help="Name=true|false, separated by commas, as kube-apiserver's.")
 @click.option("--service-cluster-ip-range", default="10.100.0.0/16", show_default=True, help="ClusterIPs of Services.")
+@click.option("--advertise-address", default="", help="Where the Service kubernetes leads to [--host].")
 @click.option("--event-ttl", default="1h", show_default=True, help="How long events are kept.")
 @click.option("--allocate-node-cidrs/--no-allocate-node-cidrs", help="Give each node a part of --cluster-cidr.")
 @click.option("--cluster-cidr", default="10.244.0.0/16", show_default=True, help="Addresses of pods.")
@@ -168,6 +177,7 @@ def serve(
     disable_admission_plugins: str | None,
     feature_gates: str | None,
     service_cluster_ip_range: str,
+    advertise_address: str,
     event_ttl: str,
     allocate_node_cidrs: bool,
     cluster_cidr: str,
@@ -207,6 +217,7 @@ def serve(
             terminated_pod_gc_threshold,
             _seconds("--horizontal-pod-autoscaler-sync-period", horizontal_pod_autoscaler_sync_period),
         ),
+        _address("--advertise-address", advertise_address),
     )
     _run(options)
 
@@ -271,6 +282,7 @@ async def _serve(options: Options, folder: Path) -> None:
         service_range=options.service_range,
         watch_list=options.gates.get("WatchList"),
         event_seconds=options.event_seconds,
+        advertise=options.advertise,
         components=tuple(_SHOWN[name] for name in COMPONENTS if name in options.components and name in _SHOWN),
         metrics="always" if "kubelet" in options.components else "never",
     )

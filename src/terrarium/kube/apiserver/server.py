@@ -88,6 +88,8 @@ class ServerConfig:
     """The feature gate WatchList; None for what is usual in the version."""
     event_seconds: float = EVENT_SECONDS
     """How long events are kept (`--event-ttl`)."""
+    advertise: str = ""
+    """The address that the Service `kubernetes` leads to; "" for `host`."""
 
 
 class ApiServer:
@@ -205,7 +207,9 @@ class ApiServer:
             self._listener = Listener(self.app, self.config.host, self.config.port, context)
             self._port = await self._listener.start()
             self._discovery.address = f"{self.config.host}:{self._port}"
-        await services.ensure_endpoints(self.resources, self.config.host, self._port or 443, self.ca)
+        await services.ensure_endpoints(
+            self.resources, self.config.advertise or self.config.host, self._port or 443, self.ca
+        )
         identity = Identity(self.resources, self.clock, self.config.host, self._port)
         await identity.announce()
         self._tasks.keep("compaction", self._compact)
