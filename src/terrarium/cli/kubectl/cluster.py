@@ -13,7 +13,7 @@ import orjson
 from terrarium.base.diagnostics import Failure
 from terrarium.kube.api.kinds import Obj
 from terrarium.kube.client.contract import ApiError
-from terrarium.kube.client.http import Transport
+from terrarium.kube.client.http import Transport, failure_of
 from terrarium.kube.client.kubeconfig import Login
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -102,7 +102,7 @@ class Cluster:
                 "Is the cluster running? (terrarium status)",
             ) from None
         if status >= 400:
-            raise _failure(status, answer)
+            raise failure_of(status, answer)
         return answer
 
     async def ask(
@@ -196,13 +196,3 @@ class Cluster:
             if word in entry.categories and "list" in entry.verbs:
                 seen.setdefault((entry.group, entry.plural), entry)
         return list(seen.values()) or [await self.type(word)]
-
-
-def _failure(status: int, data: bytes) -> ApiError:
-    try:
-        found = orjson.loads(data)
-    except ValueError:
-        found = None
-    if isinstance(found, dict) and found.get("kind") == "Status":
-        return ApiError({"code": status, **found})
-    return ApiError({"code": status, "message": data.decode("utf-8", "replace").strip(), "reason": ""})

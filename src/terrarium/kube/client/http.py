@@ -134,7 +134,7 @@ class Transport:
         try:
             head = await self._send(connection, "GET", path, headers, b"")
             if head.status >= 400:
-                raise _failure(head.status, await _whole(connection.reader, head))
+                raise failure_of(head.status, await _whole(connection.reader, head))
             buffer = bytearray()
             async for part in _parts(connection.reader, head):
                 buffer += part
@@ -178,7 +178,8 @@ async def _whole(reader: asyncio.StreamReader, head: _Head) -> bytes:
     return await reader.readexactly(int(head.headers["content-length"]))
 
 
-def _failure(status: int, data: bytes) -> ApiError:
+def failure_of(status: int, data: bytes) -> ApiError:
+    """An answer of failure as the error that it is, whether or not it is a Status."""
     try:
         found = orjson.loads(data)
     except ValueError:
@@ -224,7 +225,7 @@ class HttpClient:
             method, target, self._all_headers(content_type if data else ""), data
         )
         if status >= 400:
-            raise _failure(status, answer)
+            raise failure_of(status, answer)
         found: Obj = orjson.loads(answer) if answer else {}
         return found
 
