@@ -151,6 +151,9 @@ def push(world: World, args: Sequence[str]) -> int:
     source = flags.rest[0]
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        if not data.strip():
+            world.streams.err.write(f'Error reading source state "{source}": no state\n')
+            return 1
         given = read(data)
     except OSError as problem:
         world.streams.err.write(f"open {source}: {(problem.strerror or '').lower()}\n")

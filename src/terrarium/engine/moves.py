@@ -199,7 +199,8 @@ def validate_moves(root: ModuleNode, found: list[Statement]) -> list[Diagnostic]
                 )
             )
         by_target.setdefault(key, statement)
-    circle = _circle(found)
+    # A cycle is hard to explain: it is told only when nothing else explains it.
+    circle = [] if diagnostics else _circle(found)
     if circle:
         lines = "".join(f"\n  - {_start(s.range)}: {_any_key(s.source)} → {_any_key(s.target)}" for s in circle)
         diagnostics.append(

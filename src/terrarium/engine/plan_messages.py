@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error
-from terrarium.engine.addresses import MANAGED, ConfigResource, Instance, ProviderConfig
+from terrarium.engine.addresses import MANAGED, ConfigResource, Instance, ProviderConfig, quoted
 from terrarium.engine.configuration import ModuleNode, Resource
 from terrarium.engine.imports import static_target
 from terrarium.engine.plan import ResourceChange
@@ -92,4 +92,16 @@ def targeting_warning() -> Diagnostic:
         "the changes requested by the current configuration.\n\nThe -target option is not for routine use, and is provided "
         "only for exceptional situations such as recovering from errors or mistakes, or when Terraform specifically "
         "suggests to use it as part of an error message.",
+    )
+
+
+def excluded_by_targets(ends: Sequence[Instance]) -> Diagnostic:
+    lines = "".join(f"\n  -target={quoted(text)}" for text in dict.fromkeys(str(a.resource) for a in ends))
+    return error(
+        "Moved resource instances excluded by targeting",
+        "Resource instances in your current state have moved to new addresses in the latest configuration. Terraform must "
+        "include those resource instances while planning in order to ensure a correct result, but your -target=... options "
+        f"do not fully cover all of those resource instances.\n\nTo create a valid plan, either remove your -target=... "
+        f"options altogether or add the following additional target options:{lines}\n\nNote that adding these options may "
+        "include further additional resource instances in your plan, in order to respect object dependencies.",
     )

@@ -93,8 +93,11 @@ class OrphanPlanning(PlanBase):
             # Each object is destroyed for itself: this one and the others are planned all the same.
             self.say([destroy_prevented(address, task.resource)])
         action = Action.DELETE
-        if not deposed and reason and self.removed_without_destroy(address):
-            action = Action.FORGET
+        moved_from = self.previous_addresses.get(address)
+        if self.options.mode is Mode.DESTROY:
+            reason, moved_from = "", None  # everything goes, whatever it was called
+        elif not deposed and reason and self.removed_without_destroy(address):
+            action, reason = Action.FORGET, "delete_because_no_resource_config"
         private = held.private
         if action is Action.DELETE:
             plain = value.unmarked_deep()
@@ -111,7 +114,7 @@ class OrphanPlanning(PlanBase):
             action,
             value,
             value if action is Action.FORGET else null(type),
-            self.previous_addresses.get(address),
+            moved_from,
             deposed,
             reason,
             private=private,

@@ -9,17 +9,19 @@ plans the end of all of that.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from terrarium.base.clock import Clock, rfc3339
 from terrarium.base.diagnostics import error, has_errors
-from terrarium.engine.addresses import MANAGED, ConfigResource
+from terrarium.engine.addresses import MANAGED, ConfigResource, Instance, Target, is_within, sorted_instances
 from terrarium.engine.config_graph import Builder, Node, resource_node
 from terrarium.engine.graph import Graph
 from terrarium.engine.moves import apply_moves, removed_problems
 from terrarium.engine.plan import Action, Mode, Plan
 from terrarium.engine.plan_base import Options
 from terrarium.engine.plan_messages import (
+    excluded_by_targets,
     forgetting_warning,
     nothing_to_import,
     targeting_warning,
@@ -43,6 +45,11 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
     if broken:
         plan.errored = plan.aborted = True
         return plan, [*diagnostics, *broken]
+
+    outside = excluded_moves(moves, options.targets)
+    if outside:
+        plan.errored = plan.aborted = True
+        return plan, [excluded_by_targets(outside)]
 
     def walked(held: State, how: Options, before: PlanWalk | None = None) -> PlanWalk:
         walk = PlanWalk(session, held, how)
@@ -72,6 +79,14 @@ def make_plan(session: Session, prior: State, options: Options, clock: Clock) ->
             return plan, diagnostics
         finish(plan, walk, drift(walk))
     return plan, walk.diagnostics
+
+
+def excluded_moves(moves: Mapping[Instance, Instance], targets: Sequence[Target]) -> list[Instance]:
+    """Ends of moves that targets leave out: with half of a move nothing right can be planned."""
+    if not targets:
+        return []
+    ends = {end for move in moves.items() for end in move}
+    return sorted_instances(end for end in ends if not any(is_within(end, t) for t in targets))
 
 
 def _walk(walk: PlanWalk, graph: Graph[Node]) -> None:
