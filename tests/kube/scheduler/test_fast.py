@@ -11,6 +11,7 @@ import pytest
 
 from terrarium.kube.scheduler.cycle import Decision, decide
 from terrarium.kube.scheduler.fast import FastPath
+from terrarium.kube.scheduler.fast.coverage import covers_pod, covers_profile
 from terrarium.kube.scheduler.framework import Framework
 from terrarium.kube.scheduler.profiles import framework
 from terrarium.kube.scheduler.snapshot import NodeInfo, Objects, Snapshot
@@ -344,3 +345,75 @@ def test_same_decisions_in_a_changing_cluster(profile: str, seed: int) -> None:
             world.change()
     assert answered > 30
     assert nowhere > 5
+
+
+def test_the_default_profile_is_covered() -> None:
+    assert covers_profile(framework()) == ""
+
+
+def waiting(**spec: Any) -> Pod:
+    return read_pod({"metadata": {"name": "p"}, "spec": {"containers": [], **spec}})
+
+
+def named(*names: str) -> dict[str, Any]:
+    fields = [{"key": "metadata.name", "operator": "In", "values": list(names)}]
+    required = {"nodeSelectorTerms": [{"matchFields": fields}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+@pytest.mark.parametrize(
+    "one, why",
+    [
+        pytest.param(waiting(), "", id="nothing special"),
+        pytest.param(waiting(volumes=[{"name": "v", "emptyDir": {}}]), "", id="harmless volume"),
+        pytest.param(
+            waiting(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]),
+            "volumes which plugins look at",
+            id="claim",
+        ),
+        pytest.param(waiting(nodeName="n"), "names its node", id="node name"),
+        pytest.param(waiting(affinity=named("n")), "picks nodes by name", id="matchFields"),
+        pytest.param(
+            waiting(containers=[{"name": "c", "resources": {"requests": {"memory": "100Pi"}}}]),
+            "impossible amounts",
+            id="more than is exact",
+        ),
+    ],
+)
+def test_what_goes_the_plain_way(one: Pod, why: str) -> None:
+    assert covers_pod(one) == why
+
+
+def test_amounts_beyond_exactness_on_a_node_are_left_to_the_plain_plugins() -> None:
+    huge = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "8", "memory": "900Ei", "pods": "9"}}}
+    snapshot = Snapshot([NodeInfo(read_node(huge))])
+    fast = FastPath(0)
+    assert fast.decide(framework(), waiting(), snapshot, min) is None
+    assert decide(framework(), waiting(), snapshot, min, fast=fast).node == "n"
+
+
+def test_few_nodes_need_no_vectors() -> None:
+    snapshot = Snapshot([NodeInfo(read_node({"metadata": {"name": "n"}, "status": {}}))])
+    assert FastPath().decide(framework(), waiting(), snapshot, min) is None
+
+
+def test_places_pods_one_after_another_as_the_plain_plugins_would() -> None:
+    """Nodes that fill up: no decision differs, and nothing is overcommitted."""
+    dice = random.Random(3)
+    clusters = [
+        Snapshot([NodeInfo(read_node(obj)) for obj in copy.deepcopy(nodes)])
+        for nodes in [[node(random.Random(n), n) for n in range(40)]] * 2
+    ]
+    fast, profile, kinds = FastPath(0), framework(), [pod(dice, n) for n in range(12)]
+    for number in range(300):
+        obj = copy.deepcopy(kinds[number % len(kinds)])
+        obj["metadata"] |= {"name": f"pod-{number}", "uid": f"uid-{number}"}
+        plain = decide(profile, read_pod(obj), clusters[0], min)
+        quick = decide(profile, read_pod(obj), clusters[1], min, fast=fast)
+        assert quick.node == plain.node
+        for snapshot in clusters:
+            if plain.node:
+                snapshot.by_name[plain.node].add(read_pod(obj))
+    for info in clusters[1].nodes:
+        assert all(info.requested.get(n, 0) <= v for n, v in info.node.allocatable.items() if n != "pods")
+        assert len(info.pods) <= info.node.allocatable.get("pods", 0)
