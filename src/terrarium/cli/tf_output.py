@@ -45,7 +45,7 @@ def output(world: World, args: Sequence[str]) -> int:
     try:
         state = world.store(flags.text("state")).load()
     except BadState as failure:
-        return world.fail(error("Failed to load state", str(failure)))
+        return world.fail(failure.diagnostics())
     outputs = state.outputs
     if not flags.rest:
         if as_json:

@@ -111,6 +111,20 @@ def checked_configuration(world: World, mode: Mode, what: str) -> tuple[ModuleNo
     return root, diagnostics
 
 
+_LOCKS = (
+    "Terraform acquires a state lock to protect the state from being written\nby multiple users at the same time. Please "
+    'resolve the issue above and try\nagain. For most commands, you can disable locking with the "-lock=false"\nflag, but '
+    "this is not recommended."
+)
+
+
+def unreadable(failure: BadState, locking: bool) -> Diagnostic:
+    """A state that can't be read is found out by the lock, where there is one."""
+    if locking:
+        return error("Error acquiring the state lock", f"Error message: {failure}\n\n{_LOCKS}")
+    return error("Failed to load state", str(failure))
+
+
 def locked_problem(failure: StateLocked) -> Diagnostic:
     info = failure.info
     lines = "".join(
@@ -235,7 +249,7 @@ def make(
     try:
         state = store.load()
     except BadState as failure:
-        return None, root, store, [*diagnostics, error("Failed to load state", str(failure))]
+        return None, root, store, [*diagnostics, unreadable(failure, flags.flag("lock", True))]
     lines = events or Lines(world.streams.print, world.colour)
     session = functions_session(world, root, values, flags, lines, True, stopped)
     diagnostics += validate(session)

@@ -39,7 +39,7 @@ def show(world: World, args: Sequence[str]) -> int:
         try:
             state = store.load()
         except BadState as failure:
-            return world.fail(error("Failed to load state", str(failure)))
+            return world.fail(failure.diagnostics())
         return _state(world, state, as_json)
     path = Path(flags.rest[0])
     if is_plan_file(path):
@@ -73,7 +73,12 @@ def _state(world: World, state: State, as_json: bool) -> int:
     if not state.outputs and not state.resources:
         world.out("No state." if not state.lineage else "The state file is empty. No resources are represented.")
         return 0
-    world.streams.print(text.whole(state))
+    try:
+        shown = text.whole(state)
+    except ValueError as problem:  # attributes which don't fit their type
+        world.streams.err.write(f"Failed to marshal state to json: {problem}\n")
+        return 1
+    world.streams.print(shown)
     return 0
 
 

@@ -34,7 +34,11 @@ def state(world: World, args: Sequence[str]) -> int:
         return 0 if wants_help(args) else 1
     rest = list(args)
     rest.remove(words[0])
-    return command(world, rest)
+    try:
+        return command(world, rest)
+    except BadState as failure:
+        world.streams.err.write(f"Failed to load state: {failure}\n")
+        return 1
 
 
 def _no_state() -> str:
@@ -208,7 +212,7 @@ def remove(world: World, args: Sequence[str]) -> int:
                 target = parse_target(text)
             except AddressError as problem:
                 return world.fail(error(problem.summary, problem.detail))
-            matched = [a for a, _, _ in found.instances() if is_within(a, target)]
+            matched = sorted((a for a, _, _ in found.instances() if is_within(a, target)), key=lambda a: a.order)
             if not matched and not dry:
                 return world.fail(
                     error(
@@ -217,7 +221,6 @@ def remove(world: World, args: Sequence[str]) -> int:
                     )
                 )
             gone += [a for a in matched if a not in gone]
-        gone.sort(key=lambda a: a.order)
         for address in gone:
             world.out(("Would remove " if dry else "Removed ") + str(address))
             if not dry:

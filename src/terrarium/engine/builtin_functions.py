@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors
 from terrarium.engine.addresses import quoted
 from terrarium.engine.provider import Parameter, Signature, ValueResult
-from terrarium.language.format import format_text
+from terrarium.language.format import format_fragment, format_text
 from terrarium.language.numbers import to_text
 from terrarium.language.types import DYNAMIC, STRING
 from terrarium.language.values import DYNAMIC_UNKNOWN, NULL, Value, null, object_of, string
@@ -74,10 +74,22 @@ def _refused(text: str) -> ValueResult:
     return ValueResult(null(), (Diagnostic(Severity.ERROR, "Error in function call", text, attribute=(0,)),))
 
 
+def _failed(text: str) -> ValueResult:
+    """Says that the call as a whole went wrong, not its argument alone."""
+    return ValueResult(null(), (Diagnostic(Severity.ERROR, "Error in function call", text),))
+
+
+def _told(diagnostics: Sequence[Diagnostic]) -> str:
+    """Diagnostics in one line, as hcl tells them: the first, and how many there are besides."""
+    first, *others = diagnostics
+    text = f"{first.subject}: {first.summary}; {first.detail}"
+    return f"{text}, and {len(others)} other diagnostic(s)" if others else text
+
+
 def _encode_expression(value: Value) -> ValueResult:
     if not value.is_wholly_known:
         return ValueResult(Value(STRING, DYNAMIC_UNKNOWN.data))
-    return ValueResult(string(format_text(expression(value) + "\n").rstrip("\n")))
+    return ValueResult(string(format_fragment(expression(value))))
 
 
 def _encode_variables(value: Value) -> ValueResult:
@@ -110,15 +122,15 @@ def _decode_variables(value: Value) -> ValueResult:
         return ValueResult(DYNAMIC_UNKNOWN)
     file, problems = parse_text(value.data.encode(), "<decode_tfvars argument>")
     if has_errors(problems):
-        return _refused(f"invalid tfvars syntax: {problems[0]}")
+        return _failed(f"invalid tfvars syntax: {_told(problems)}")
     attributes, problems = just_attributes(file.body)
     if has_errors(problems):
-        return _refused(f"invalid tfvars syntax: {problems[0]}")
+        return _failed(f"invalid tfvars syntax: {_told(problems)}")
     found: dict[str, Value] = {}
     for key, attribute in attributes.items():
         found[key], said = evaluate(attribute.expression, Scope({}, {}))
         if has_errors(said):
-            return _refused(f"invalid expression for variable {quoted(key)}: {said[0]}")
+            return _failed(f"invalid expression for variable {quoted(key)}: {_told(said)}")
     return ValueResult(object_of(found))
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from terrarium.base.diagnostics import Failure
+from terrarium.base.diagnostics import Diagnostic, Failure, error
 from terrarium.engine.addresses import (
     AbsResource,
     AddressError,
@@ -39,7 +39,32 @@ from terrarium.language.values import Path, Value
 
 
 class BadState(Failure):
-    """A state file that can't be used; says why."""
+    """A state file that can't be used. `problems` are (summary, detail) of what is wrong with it."""
+
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        rows = [f"{summary}: {detail}" for summary, detail in problems]
+        many = f"{len(rows)} problems:\n\n" + "\n".join(f"- {row}" for row in rows)
+        super().__init__(rows[0] if len(rows) == 1 else many)
+        self.problems = problems
+
+    def diagnostics(self) -> list[Diagnostic]:
+        return [error(summary, detail) for summary, detail in self.problems]
+
+
+_FORMAT = "Unsupported state file format"
+_VERSIONLESS = (
+    _FORMAT,
+    'The state file does not have a "version" attribute, which is required to identify the format version.',
+)
+
+
+def _syntax(text: str, at: int) -> tuple[str, str]:
+    """What is said of a text that is no JSON; `at` is where what can't be read begins."""
+    for word in ("null", "true", "false"):
+        if text[at : at + 1] == word[0]:
+            at += next((i for i, c in enumerate(word) if text[at + i : at + i + 1] != c), len(word))
+            break
+    return _FORMAT, f"The state file could not be parsed as JSON: syntax error at byte offset {at + 1}."
 
 
 def read(data: bytes) -> State:
@@ -48,29 +73,26 @@ def read(data: bytes) -> State:
         return State()
     try:
         document = json.loads(data)
-    except ValueError as problem:
-        raise BadState(f"The state file could not be parsed as JSON: {problem}.") from None
-    if not isinstance(document, dict):
-        raise BadState("Unsupported state file format: The state file could not be parsed as JSON: not an object.")
-    version = document.get("version")
+    except json.JSONDecodeError as problem:
+        raise BadState(_syntax(problem.doc, problem.pos), _VERSIONLESS) from None
+    except ValueError:
+        raise BadState(_syntax("", 0), _VERSIONLESS) from None
+    version = document.get("version") if isinstance(document, dict) else None
     if version is None:
-        raise BadState(
-            'Unsupported state file format: The state file does not have a "version" attribute, which is required to identify the format version.'
-        )
+        raise BadState(_VERSIONLESS)
     reader = _READERS.get(version)
     if reader is None:
-        newest = (
-            "is not a supported version"
-            if not isinstance(version, int) or version < 4
-            else "was created by a newer version"
-        )
         raise BadState(
-            f"Unsupported state file format: The state file uses format version {version}, which {newest} of Terraform."
+            (
+                _FORMAT,
+                f"The state file uses format version {version}, which is not supported by Terraform {TERRAFORM_VERSION}. This "
+                "state file may have been created by a newer version of Terraform.",
+            )
         )
     try:
         return reader(document)
     except (KeyError, TypeError, ValueError, AttributeError, AddressError) as problem:
-        raise BadState(f"The state file could not be decoded: {problem!r}.") from None
+        raise BadState((_FORMAT, f"The state file could not be decoded: {problem!r}.")) from None
 
 
 def _read_4(document: Mapping[str, Any]) -> State:
