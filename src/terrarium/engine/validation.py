@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from terrarium.base.diagnostics import Diagnostic, Severity, error, has_errors, warning
-from terrarium.base.source import Source, utf8
+from terrarium.base.source import utf8
 from terrarium.engine.addresses import (
     BUILTIN,
     DATA,
@@ -443,36 +443,21 @@ def validate(session: Session) -> Diagnostics:
             skipped.add(node)
     if not has_errors(walk.diagnostics):
         walk.say(import_problems(walk.root, walk.evaluator))
-    sources = session.root.sources() if has_errors(walk.diagnostics) else {}
-    return [*diagnostics, *(_unknown_function(d, sources) for d in walk.diagnostics)]
+    return [*diagnostics, *(_unknown_function(d, session.root) for d in walk.diagnostics)]
 
 
-def _unknown_function(diagnostic: Diagnostic, sources: Mapping[str, Source]) -> Diagnostic:
-    """A call to a function of a namespace that is not there, in Terraform's own words."""
+def _unknown_function(diagnostic: Diagnostic, root: ModuleNode) -> Diagnostic:
+    """A call to a function which a provider that the module requires doesn't have."""
     at = diagnostic.subject
-    if diagnostic.summary != "Call to unknown function" or at is None or at.filename not in sources:
+    if diagnostic.summary != "Unknown provider function" or at is None:
         return diagnostic
-    full = utf8(sources[at.filename].text)[at.start.byte : at.end.byte].decode()
-    namespace, separator, name = full.rpartition("::")
-    if not separator:
+    module = next((node.module for node in root.walk() if at.filename in node.module.sources), None)
+    if module is None:
         return diagnostic
-    kind, *words = namespace.split("::")
-    if kind == "core":
-        return replace(diagnostic, detail=f'There is no function named "{name}".')
-    if kind != "provider":
-        return replace(
-            diagnostic,
-            summary="Unknown function namespace",
-            detail=f'Function "{name}" does not exist within a valid namespace (provider,core)',
-        )
-    if len(words) != 1:
+    _, *words = utf8(module.sources[at.filename].text)[at.start.byte : at.end.byte].decode().split("::")
+    if len(words) != 2 or words[0] not in module.required:
         return diagnostic
-    return replace(
-        diagnostic,
-        summary="Unknown provider function",
-        detail=f'There is no function named "{full}". Ensure that provider name "{words[0]}" is declared in this '
-        f'module\'s required_providers block, and that this provider offers a function named "{name}".',
-    )
+    return replace(diagnostic, detail=f'The function "{words[1]}" is not available from the provider "{words[0]}".')
 
 
 def cycle_problems(root: ModuleNode, graph: Graph[Node]) -> Diagnostics:

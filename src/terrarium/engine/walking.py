@@ -32,6 +32,7 @@ from terrarium.engine.objchange import all_null
 from terrarium.engine.plugins import MissingProvider, Plugins
 from terrarium.engine.provider import Provider
 from terrarium.engine.references import Reference
+from terrarium.engine.validate_references import Place, ReferenceRules
 from terrarium.language import nodes
 from terrarium.language.convert import ConversionError, convert, format_path
 from terrarium.language.scope import Scope
@@ -161,7 +162,11 @@ class Walk:
                 written = attribute.expression
                 parent = instance[:-1]
                 repetition = self.call_repetition(instance)
-                value, diagnostics = self.evaluator.evaluate(written, parent, repetition)
+                diagnostics = self.outside_repetition(module, written, repetition)
+                if has_errors(diagnostics):
+                    value = unknown(variable.type)
+                else:
+                    value, diagnostics = self.evaluator.evaluate(written, parent, repetition)
                 if not has_errors(diagnostics):
                     name = f"{module_text(instance)}.var.{variable.name}"
                     value, more = converted_variable(variable, value, name, written)
@@ -173,6 +178,18 @@ class Walk:
         if not has_errors(diagnostics):
             diagnostics += self.validations(variable, instance, written)
         return diagnostics
+
+    def outside_repetition(
+        self, module: ModuleNode, written: nodes.Expression, repetition: Repetition | None
+    ) -> Diagnostics:
+        """What is wrong with `count` and `each` in an argument of a call that doesn't have them."""
+        place = Place(
+            repetition is not None and repetition.count is not None,
+            repetition is not None and repetition.each_key is not None,
+        )
+        rules = ReferenceRules(self.plugins)
+        found = (rules.lookup(module, r, place) for r in self.evaluator.references(written) if r.kind in ("count", "each"))
+        return [problem for problem in found if problem is not None]
 
     def call_attributes(self, module: ModuleNode) -> Mapping[str, nodes.Attribute]:
         assert module.call is not None

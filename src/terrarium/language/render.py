@@ -381,7 +381,7 @@ def _function_call(extra: object) -> dict[str, Any] | None:
         return None
     function = extra.function
     signature: dict[str, Any] = {"name": extra.name.rpartition("::")[2]}
-    if function.description:
+    if function.description and not extra.name.startswith("provider::"):
         signature["description"] = function.description
     signature["params"] = [_parameter(p) for p in function.parameters]
     if function.variadic is not None:
