@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -347,3 +348,32 @@ def test_user_data_is_packed_as_go_does():
     packed = base64.b64decode(rendered({"part": [{"content": "x"}]})["rendered"])
     assert packed[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
     assert b"Content-Type: text/plain" in gzip.decompress(packed)
+
+
+@pytest.mark.parametrize(
+    "excludes, names",
+    [
+        ([], ["a.txt", "sub/b.txt", "sub/deep/c.md"]),
+        (["*.txt"], ["sub/b.txt", "sub/deep/c.md"]),
+        (["**/*.txt"], ["sub/deep/c.md"]),
+        (["sub"], ["a.txt"]),
+        (["s?b/{deep,x}"], ["a.txt", "sub/b.txt"]),
+        (["**"], None),
+    ],
+)
+def test_files_left_out_of_archives(excludes, names, tmp_path: Path):
+    for name in ("a.txt", "sub/b.txt", "sub/deep/c.md"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text(name)
+    one, target = provider("archive"), tmp_path / "out.zip"
+    block = one.schema().data_sources["archive_file"].block
+    config = {"type": "zip", "output_path": str(target), "source_dir": str(tmp_path / "in"), "excludes": excludes}
+    result = one.read_data("archive_file", block_value(block, config))
+    if names is None:
+        assert [d.detail for d in result.diagnostics] == [
+            "error creating archive: error archiving directory: archive has not been created as it would be empty"
+        ]
+        return
+    with zipfile.ZipFile(target) as archive:
+        assert archive.namelist() == names
+        assert archive.infolist()[0].date_time[:3] == (2049, 1, 1)

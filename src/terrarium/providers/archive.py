@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import fnmatch
 import gzip
 import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
+from terrarium.language.functions.files import translate
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
 from terrarium.providers.goflate import deflate, gzipped
 
@@ -61,12 +61,16 @@ def _entries(config: Plain) -> Iterator[Entry]:
         if not folder.exists():
             raise _failed(f"error archiving directory: could not archive missing directory: {folder}")
         excluded = config.get("excludes") or []
+        found = False
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             relative = path.relative_to(folder).as_posix()
             if not any(_excluded(relative, pattern) for pattern in excluded):
+                found = True
                 yield Entry(
                     relative, path.read_bytes(), path.stat().st_mode & 0o777 if fixed is None else fixed, _NO_DATE
                 )
+        if not found:
+            raise _failed("error archiving directory: archive has not been created as it would be empty")
     elif config.get("source_file"):
         path = Path(config["source_file"])
         if not path.exists():
@@ -81,7 +85,19 @@ def _entries(config: Plain) -> Iterator[Entry]:
 
 
 def _excluded(name: str, pattern: str) -> bool:
-    return name == pattern or name.startswith(pattern.rstrip("/") + "/") or fnmatch.fnmatch(name, pattern)
+    """Whether a pattern names a file, or a folder that it is in; `*` stops at slashes, `**` does not."""
+    if not pattern:
+        return False
+    parts, wanted = name.split("/"), pattern.split("/")
+    return any(_matches(parts[: i + 1], wanted) for i in range(len(parts)))
+
+
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    if not wanted:
+        return not parts
+    if wanted[0] == "**":
+        return any(_matches(parts[i:], wanted[1:]) for i in range(len(parts) + 1))
+    return bool(parts) and bool(translate(wanted[0]).fullmatch(parts[0])) and _matches(parts[1:], wanted[1:])
 
 
 def _failed(reason: str) -> Refused:
