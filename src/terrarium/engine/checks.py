@@ -234,4 +234,5 @@ def _message(scope: Scope, rule: CheckRule, what: str) -> tuple[str, Diagnostics
                 values=explain(rule.error_message, scope, sensitive=mark == SENSITIVE) if own else (),
             )
             return text, [warning]
-    return value.data.strip(), list(diagnostics)
+    empty = "Failed to evaluate condition error message." if what == "validation" else default
+    return value.data.strip() or empty, list(diagnostics)
