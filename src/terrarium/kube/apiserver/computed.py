@@ -149,7 +149,7 @@ def metrics(resources: Resources, kubelet: KubeletDoor, clock: Clock) -> dict[st
 class ComponentStatuses:
     """The control plane as the deprecated API shows it. `running` are the components that are there."""
 
-    missing = "componentstatuses"
+    missing = "componentstatus"
 
     def __init__(self, running: Sequence[str]) -> None:
         self._running = running

@@ -14,9 +14,10 @@ from typing import Any
 from terrarium.base.clock import rfc3339
 from terrarium.kube.api.hooks import User
 from terrarium.kube.api.kinds import GroupVersion, Kind, Obj
-from terrarium.kube.apiserver import bootstrap, errors
+from terrarium.kube.apiserver import bootstrap, errors, ownership
 from terrarium.kube.apiserver.conversion import Webhook
 from terrarium.kube.apiserver.custom import rows_of
+from terrarium.kube.apiserver.records import fresh
 from terrarium.kube.apiserver.resources import Behaviour, Call, DeleteOptions, Resources
 from terrarium.kube.apiserver.upstream import ServiceAddresses
 from terrarium.kube.client.contract import ApiError
@@ -79,7 +80,17 @@ class Definitions(Behaviour):
         return end
 
     async def _change(self, name: str, change: Callable[[Obj], Obj]) -> Obj:
-        record = await self._resources.update(self._kind, "", name, change, Call(_SYSTEM), system=True)
+        """Writes as the server's own controllers do: past admission, and as owner of the status."""
+
+        def owned(definition: Obj) -> Obj:
+            old = fresh(definition)
+            made = change(definition)
+            if made.get("status") != old.get("status"):
+                now, minor = self._resources.clock.now(), self._resources.minor
+                ownership.track(made, old, self._kind, "kube-apiserver", now, "status", minor, None)
+            return made
+
+        record = await self._resources.update(self._kind, "", name, owned, Call(_SYSTEM), system=True)
         return record.obj(self._kind) if record.entry.revision else record.stored
 
     async def _accept(self, obj: Obj) -> None:
@@ -305,6 +316,14 @@ def _established(definition: Obj) -> bool:
 
 
 def _condition(obj: Obj, type: str, status: str, reason: str, message: str, now: str) -> None:
-    held = obj.setdefault("status", {}).get("conditions") or []
-    made = {"type": type, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}
-    obj["status"]["conditions"] = [*(c for c in held if c.get("type") != type), made]
+    """Sets a condition where it stands; its time changes with its status alone."""
+    state = obj.setdefault("status", {})
+    held = state["conditions"] = state.get("conditions") or []
+    made = {"type": type, "status": status, "lastTransitionTime": now, "reason": reason, "message": message}
+    for index, condition in enumerate(held):
+        if condition.get("type") == type:
+            if condition.get("status") == status:
+                made["lastTransitionTime"] = condition.get("lastTransitionTime") or now
+            held[index] = made
+            return
+    held.append(made)

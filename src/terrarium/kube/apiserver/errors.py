@@ -46,7 +46,8 @@ def not_found(kind: Kind, name: str) -> ApiError:
 
 def not_there(kind: Kind, called: str, name: str) -> ApiError:
     """NotFound of a resource that messages call by another name."""
-    return status(404, "NotFound", f'{called} "{name}" not found', _details(kind, name))
+    details = {**_details(kind, name), "kind": called.partition(".")[0]}
+    return status(404, "NotFound", f'{called} "{name}" not found', details)
 
 
 def already_exists(kind: Kind, name: str, *, deleting: bool = False, generated: bool = False) -> ApiError:
