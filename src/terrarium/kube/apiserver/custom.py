@@ -47,8 +47,10 @@ def rows_of(definition: Obj, webhook: Webhook | None = None) -> Iterable[tuple[K
     spec = definition["spec"]
     words = (definition.get("status") or {}).get("acceptedNames") or spec["names"]
     stored = next((v["name"] for v in spec["versions"] if v.get("storage")), spec["versions"][0]["name"])
-    # What is read may be older than the schema: only the first one is sure to have filled in its defaults.
-    changed = definition["metadata"].get("generation", 1) > 1
+    schemas = {v["name"]: (v.get("schema") or {}).get("openAPIV3Schema") or {} for v in spec["versions"]}
+    # What is stored may be older than the schema, or come from a version with another: it is read by the stored one's.
+    changed = definition["metadata"].get("generation", 1) > 1 or any(s != schemas[stored] for s in schemas.values())
+    reader = _reader(schemas[stored]) if changed else None
     for version in spec["versions"]:
         if not version.get("served"):
             continue
@@ -83,7 +85,7 @@ def rows_of(definition: Obj, webhook: Webhook | None = None) -> Iterable[tuple[K
             _columns(version),
             {p: _field(p) for p in (f["jsonPath"].lstrip(".") for f in version.get("selectableFields") or ())},
             list_kind=words.get("listKind") or f"{words['kind']}List",
-            read=_reader(schema) if (changed or version["name"] != stored) and _has_defaults(schema) else None,
+            read=reader if webhook is None or version["name"] == stored else None,
         )
         yield (
             kind,
@@ -107,19 +109,14 @@ def _deprecation(gv: GroupVersion, spec: Mapping[str, Any], version: Mapping[str
     return f"{gv} {kind} is deprecated{hint}"
 
 
-def _has_defaults(schema: Any) -> bool:
-    """Whether reading an object may fill something in."""
-    if not isinstance(schema, Mapping):
-        return False
-    parts = [schema.get("items"), schema.get("additionalProperties"), *(schema.get("properties") or {}).values()]
-    return any(isinstance(part, Mapping) and ("default" in part or _has_defaults(part)) for part in parts)
-
-
 def _reader(schema: Mapping[str, Any]) -> Callable[[Obj], Obj]:
-    """Fills in what the schema has come to say since an object was stored."""
+    """Takes away what the stored version's schema does not know, and fills in its defaults."""
+    keeps = bool(schema.get("x-kubernetes-preserve-unknown-fields"))
 
     def read(obj: Obj) -> Obj:
         made: Obj = fresh(obj)
+        if not keeps:
+            structural.prune(made, schema)
         structural.default(made, schema)
         return made
 
