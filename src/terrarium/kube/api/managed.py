@@ -418,8 +418,9 @@ def apply(
 
 
 def _check_type(config: Any, kind: Kind) -> None:
-    held = config if isinstance(config, dict) else {}
-    api_version, name = held.get("apiVersion") or "", held.get("kind") or ""
+    # What is no text is read as none.
+    held = {k: v for k, v in config.items() if isinstance(v, str)} if isinstance(config, dict) else {}
+    api_version, name = held.get("apiVersion", ""), held.get("kind", "")
     if (api_version, name) != (str(kind.group_version), kind.kind):
         shown = api_version if "/" in api_version else f"/{api_version}"
         raise ApplyError(f"invalid object type: {shown}, Kind={name}", 400, "BadRequest")
