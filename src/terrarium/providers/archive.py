@@ -16,7 +16,7 @@ from typing import ClassVar
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.language.functions.files import translate
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
-from terrarium.providers.goflate import deflate, gzipped
+from terrarium.language.goflate import deflate, gzipped
 
 _SOURCES = ("source", "source_content_filename", "source_file", "source_dir")
 _CONFLICTS = {

@@ -11,7 +11,7 @@ from typing import ClassVar
 from terrarium.base.diagnostics import Diagnostic, Severity
 from terrarium.language.values import Path
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
-from terrarium.providers.goflate import gzipped
+from terrarium.language.goflate import gzipped
 from terrarium.providers.values import UNKNOWN
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import struct
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from terrarium.language import json_values
@@ -63,12 +61,11 @@ def _decode_base64(values: Sequence[Value], type: Type) -> Value:
         raise FunctionError("the result of decoding the provided string is not valid UTF-8") from None
 
 
-def gzip(data: bytes) -> bytes:
-    """A gzip file in the shape Go's writer gives after a flush: the data, an empty stored block, an empty last block."""
-    compress = zlib.compressobj(6, zlib.DEFLATED, -15)
-    body = compress.compress(data) + compress.flush(zlib.Z_SYNC_FLUSH)
-    head = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-    return head + body + b"\x01\x00\x00\xff\xff" + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+def gzip(text: str) -> str:
+    """As Terraform packs it: flushed, then closed."""
+    from terrarium.language.goflate import gzipped
+
+    return base64.b64encode(gzipped(text.encode(), flushed=True)).decode()
 
 
 # --- character sets --------------------------------------------------------------------------------------------------
@@ -248,7 +245,7 @@ FUNCTIONS: Mapping[str, Function] = {
         (Parameter("str", STRING, allow_unknown=True, allow_marked=True),), STRING, _decode_base64
     ),
     "base64encode": plain([("str", STRING)], STRING, lambda text: base64.b64encode(text.encode()).decode()),
-    "base64gzip": plain([("str", STRING)], STRING, lambda text: base64.b64encode(gzip(text.encode())).decode()),
+    "base64gzip": plain([("str", STRING)], STRING, gzip),
     "csvdecode": Function(parameters(("str", STRING)), _csv_type, _csv, whole=True),
     "jsondecode": Function(
         parameters(("str", STRING)),

@@ -62,18 +62,20 @@ _LENGTH_CODE = _inverse(_LENGTH_BASE, _MAX)
 _OFFSET_CODE = _inverse(_OFFSET_BASE, _WINDOW)
 
 
-def deflate(data: bytes, level: int) -> bytes:
-    """The whole stream."""
+def deflate(data: bytes, level: int, *, flushed: bool = False) -> bytes:
+    """The whole stream; `flushed` when it was flushed before it was closed, which leaves an empty block."""
     out = _Bits()
     _Matcher(data, out, *_LEVELS[level]).run()
+    if flushed:
+        out.stored_header(0)
     out.stored_header(0, last=True)
     return bytes(out.out)
 
 
-def gzipped(data: bytes) -> bytes:
+def gzipped(data: bytes, *, flushed: bool = False) -> bytes:
     """A gzip file as `compress/gzip` writes it: no name, no time, an unknown system."""
     trailer = struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
-    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflate(data, 6) + trailer
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + deflate(data, 6, flushed=flushed) + trailer
 
 
 @dataclass(slots=True)
