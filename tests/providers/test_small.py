@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from terrarium.language.goflate import deflate
 from terrarium.language.values import null, number, string
 from terrarium.providers import builtin
 from terrarium.providers.archive import Entry, tarred, zipped
 from terrarium.providers.cloudinit import rendered
-from terrarium.language.goflate import deflate
 from terrarium.providers.gojson import decode_texts
 from terrarium.providers.gorand import GoRandom, seed_of
 from terrarium.providers.gotime import parse_rfc3339

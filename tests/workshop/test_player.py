@@ -244,7 +244,7 @@ def test_a_chapter_is_played_beside_others_and_printed_whole(lab: Lab, out: io.S
         Chapter("first", "", first),
         Chapter("first-real", "", second, needs=("first",), beside=True),
         Chapter("between", "", nothing),
-        Chapter("end", "", nothing, ends=True),
+        Chapter("end", "", nothing),
         Chapter("lacking", "", nothing, clients=("kubectl",)),
     ]
     accounts = play(lab, chapters)
@@ -256,7 +256,7 @@ def test_a_chapter_is_played_beside_others_and_printed_whole(lab: Lab, out: io.S
         ("lacking", "left out", 0),
     ]
     titles = [line.split()[1] for line in out.getvalue().splitlines() if line.startswith("── ")]
-    assert titles == ["first", "between", "first-real", "end"]
+    assert titles == ["first", "between", "end", "first-real"]
     assert out.getvalue().count("echo second") == 1
 
 

@@ -188,7 +188,9 @@ class Walk:
             repetition is not None and repetition.each_key is not None,
         )
         rules = ReferenceRules(self.plugins)
-        found = (rules.lookup(module, r, place) for r in self.evaluator.references(written) if r.kind in ("count", "each"))
+        found = (
+            rules.lookup(module, r, place) for r in self.evaluator.references(written) if r.kind in ("count", "each")
+        )
         return [problem for problem in found if problem is not None]
 
     def call_attributes(self, module: ModuleNode) -> Mapping[str, nodes.Attribute]:

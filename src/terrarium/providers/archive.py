@@ -15,8 +15,8 @@ from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic
 from terrarium.language.functions.files import translate
-from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
 from terrarium.language.goflate import deflate, gzipped
+from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
 
 _SOURCES = ("source", "source_content_filename", "source_file", "source_dir")
 _CONFLICTS = {

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from terrarium.base.diagnostics import Diagnostic, Severity
+from terrarium.language.goflate import gzipped
 from terrarium.language.values import Path
 from terrarium.providers.framework import DataSource, Plain, Refused, Resource, SmallProvider, complaint
-from terrarium.language.goflate import gzipped
 from terrarium.providers.values import UNKNOWN
 
 

@@ -182,6 +182,10 @@ def fargate(lab: Lab) -> None:
     )
     lab.run('eval "$(terrarium tf output -raw configure_kubectl)"', matches("(Added new|Updated) context"))
     lab.run("kubectl config rename-context study glass && kubectl config current-context", says("glass"))
+    lab.run("kubectl get nodes -o wide", says("fargate-ip-10-10-"), says("Ready"), within=20.0, show=6)
+    lab.note("From here on with a client certificate: with EKS tokens each kubectl waits for the aws program.")
+    lab.run(f"terrarium kubeconfig study -o {lab.root}/study.kubeconfig", says("Wrote "))
+    lab.use(KUBECONFIG=f"{lab.root}/study.kubeconfig")
     lab.run(
         "kubectl wait deployment/coredns -n kube-system --for=condition=Available --timeout=60s",
         says("condition met"),
@@ -195,7 +199,6 @@ def fargate(lab: Lab) -> None:
         ),
         show=0,
     )
-    lab.run("kubectl get nodes -o wide", says("fargate-ip-10-10-"), says("Ready"), show=6)
     lab.run(
         "kubectl get pods -n kube-system -l k8s-app=kube-dns -o json",
         holds(
@@ -212,9 +215,6 @@ def fargate(lab: Lab) -> None:
         has("", [], "no EC2 instance exists in its VPC"),
         show=0,
     )
-    lab.note("From here on with a client certificate: with EKS tokens each kubectl waits for the aws program.")
-    lab.run(f"terrarium kubeconfig study -o {lab.root}/study.kubeconfig", says("Wrote "))
-    lab.use(KUBECONFIG=f"{lab.root}/study.kubeconfig")
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -455,6 +455,6 @@ CHAPTERS: dict[str, Chapter] = {
         Chapter("takeover", "A pod that wants its node is refused", takeover, ("fargate", "netshoot")),
         Chapter("jobs", "Two Jobs, one of which clears itself away", jobs, ("fargate", "netshoot")),
         Chapter("scheduling", "Where the scheduler puts pods, and why", scheduling),
-        Chapter("destroy", "Everything goes", destroy, ends=True),
+        Chapter("destroy", "Everything goes", destroy),
     )
 }

@@ -378,8 +378,6 @@ class Chapter:
     """Real clients without which it can't be played."""
     beside: bool = False
     """Whether it is played at a second terminal, beside the chapter before it and those after it: it mostly waits."""
-    ends: bool = False
-    """Whether whatever is played beside must be over before it."""
 
 
 def order(chapters: Mapping[str, Chapter], wanted: Sequence[str]) -> list[Chapter]:
@@ -413,8 +411,6 @@ def play(lab: Lab, chapters: Sequence[Chapter]) -> list[Account]:
                 and _may_play(following, accounts[following.name], accounts, lab.clients)
             ):
                 beside[following.name] = _begin(lab, following, accounts[following.name])
-            if chapter.ends:
-                _join(lab, beside)
             _play_one(lab, chapter, account)
     except BaseException:
         for other, _ in beside.values():
