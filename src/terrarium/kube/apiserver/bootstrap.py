@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from functools import lru_cache
@@ -37,14 +38,16 @@ def documents() -> Iterator[Obj]:
 
 
 async def run(resources: Resources) -> None:
-    """Writes what is missing."""
+    """Writes what is missing: in order, but without waiting for the disk after each, so that they share its commits."""
     served = {str(kind.group_version) for kind in resources.registry}
+    writes = []
     for document in documents():
         group, _, version = document["apiVersion"].rpartition("/")
         kind = resources.registry.kind(group, version, document["kind"])
         if kind is None or (kind.kind == "APIService" and _service(document) not in served):
             continue
-        await ensure(resources, kind, document)
+        writes.append(ensure(resources, kind, document))
+    await asyncio.gather(*writes)
 
 
 def _service(document: Obj) -> str:
