@@ -170,6 +170,10 @@ class InProcessView:
             return await function(Call(service, operation, parameters, region, caller, "in-process"))
         return await self._endpoint.breadth.run(lambda: self._in_moto(service, operation, parameters, region))
 
+    async def warm(self) -> None:
+        """Makes the client that a first cluster needs, beside everything else: it reads botocore's largest model."""
+        await self._endpoint.breadth.run(lambda: self._client("ec2", self._endpoint.region))
+
     def _in_moto(self, service: str, operation: str, parameters: Mapping[str, Any], region: str) -> Mapping[str, Any]:
         """Runs in moto's thread: botocore shapes the request and reads the answer, and no socket is between."""
         from botocore import xform_name

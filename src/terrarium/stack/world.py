@@ -114,6 +114,7 @@ class World:
         tasks = Tasks("world")
         closers.push_async_callback(tasks.close)
         tasks.start("warm", self.clusters.warm())
+        tasks.start("warm view", self.aws.view.warm())
 
     def _enter_folder(self) -> None:
         folder = self.folder
