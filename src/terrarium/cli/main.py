@@ -5,7 +5,6 @@ A command's module is imported only when the command is called: `terrarium --hel
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -65,9 +64,6 @@ def main() -> None:
         if len(sys.argv) > 1 and sys.argv[1] == "tf":
             from terrarium.cli.tf import main as tf_main
 
-            # Configurations and states are large trees that live as long as the process: looking for cycles in them often
-            # costs time and finds nothing.
-            gc.set_threshold(200_000, 20, 20)
             sys.exit(tf_main(sys.argv[2:]))
         from terrarium.cli.group import run
 
