@@ -16,6 +16,21 @@ from terrarium.providers.aws.session import WHOLE, ApiError, AwsFailure, Cloud
 GONE = ("ResourceNotFoundException",)
 
 
+def pair(id: str, what: str) -> tuple[str, str]:
+    """The two parts of an id such as `cluster:profile`."""
+    cluster, _, name = id.partition(":")
+    if not cluster or not name:
+        raise ValueError(f"unexpected format for ID ({id}), expected {what}")
+    return cluster, name
+
+
+def waiting(doing: str, act: Any) -> None:
+    try:
+        act()
+    except AwsFailure as failure:
+        raise AwsFailure(f"{doing}: {failure}", WHOLE) from None
+
+
 def found(cloud: Cloud, operation: str, result: str | None, **parameters: Any) -> dict[str, Any] | None:
     """The object a describe call answers with, None when it doesn't exist."""
     try:
