@@ -7,9 +7,9 @@ import operator
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
-from terrarium.runtime.contract import Unreachable
+from terrarium.runtime.simulated import network
+from terrarium.runtime.simulated.output import fail, out, unescape
 from terrarium.runtime.simulated.process import Process
 
 Program = Callable[[Process, list[str]], Awaitable[int]]
@@ -57,23 +57,6 @@ def _number(node: ast.expr) -> int:
     raise ValueError(ast.dump(node))
 
 
-def _out(process: Process, text: str) -> int:
-    process.output(1, text)
-    return 0
-
-
-def _fail(process: Process, text: str, code: int = 1) -> int:
-    process.output(2, text + "\n")
-    return code
-
-
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "a": "\a", "b": "\b", "0": "\0", '"': '"', "e": "\x1b"}
-
-
-def _unescape(text: str) -> str:
-    return re.sub(r"\\([ntr\\ab0\"e])", lambda m: _ESCAPES[m[1]], text)
-
-
 async def echo(process: Process, arguments: list[str]) -> int:
     newline, escapes = True, False
     while arguments and re.fullmatch(r"-[neE]+", arguments[0]):
@@ -81,13 +64,13 @@ async def echo(process: Process, arguments: list[str]) -> int:
         newline = newline and "n" not in flags
         escapes = escapes or "e" in flags
     text = " ".join(arguments)
-    return _out(process, (_unescape(text) if escapes else text) + ("\n" if newline else ""))
+    return out(process, (unescape(text) if escapes else text) + ("\n" if newline else ""))
 
 
 async def printf(process: Process, arguments: list[str]) -> int:
     if not arguments:
-        return _fail(process, "printf: usage: printf FORMAT [ARG...]", 2)
-    form, values = _unescape(arguments[0]), arguments[1:]
+        return fail(process, "printf: usage: printf FORMAT [ARG...]", 2)
+    form, values = unescape(arguments[0]), arguments[1:]
     while True:
         text, used = _format(form, values)
         process.output(1, text)
@@ -111,7 +94,7 @@ def _format(form: str, values: list[str]) -> tuple[str, int]:
             return f"%{match[1]}{'d' if kind == 'i' else kind}" % number
         if kind == "f":
             return f"%{match[1]}f" % float(value or 0)
-        return f"%{match[1]}s" % (_unescape(value) if kind == "b" else value)
+        return f"%{match[1]}s" % (unescape(value) if kind == "b" else value)
 
     return re.sub(r"%([-0-9.+ ]*)([sdixfb%])", one, form), used
 
@@ -121,14 +104,14 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 async def sleep(process: Process, arguments: list[str]) -> int:
     if not arguments:
-        return _fail(process, "sleep: missing operand")
+        return fail(process, "sleep: missing operand")
     total = 0.0
     for argument in arguments:
         match = re.fullmatch(r"(\d*\.?\d+)([smhd]?)", argument)
         if argument in ("infinity", "inf"):
             total = float("inf")
         elif match is None:
-            return _fail(process, f"sleep: invalid number '{argument}'")
+            return fail(process, f"sleep: invalid number '{argument}'")
         else:
             total += float(match[1]) * _UNITS[match[2]]
     await process.sleep(total)
@@ -148,16 +131,16 @@ async def date(process: Process, arguments: list[str]) -> int:
     form = next((a[1:] for a in arguments if a.startswith("+")), None)
     if form is None:
         if any(a in ("-Iseconds", "-Is", "--iso-8601=seconds") for a in arguments):
-            return _out(process, now.strftime("%Y-%m-%dT%H:%M:%S+00:00\n"))
+            return out(process, now.strftime("%Y-%m-%dT%H:%M:%S+00:00\n"))
         if any(a in ("-I", "--iso-8601") for a in arguments):
-            return _out(process, now.strftime("%Y-%m-%d\n"))
-        return _out(process, now.strftime("%a %b %e %H:%M:%S UTC %Y\n"))
+            return out(process, now.strftime("%Y-%m-%d\n"))
+        return out(process, now.strftime("%a %b %e %H:%M:%S UTC %Y\n"))
     form = form.replace("%s", str(int(process.moment))).replace("%N", f"{now.microsecond * 1000:09d}")
-    return _out(process, now.strftime(form) + "\n")
+    return out(process, now.strftime(form) + "\n")
 
 
 async def env(process: Process, arguments: list[str]) -> int:
-    return _out(process, "".join(f"{k}={v}\n" for k, v in process.environment.items()))
+    return out(process, "".join(f"{k}={v}\n" for k, v in process.environment.items()))
 
 
 async def printenv(process: Process, arguments: list[str]) -> int:
@@ -170,7 +153,7 @@ async def printenv(process: Process, arguments: list[str]) -> int:
 
 async def hostname(process: Process, arguments: list[str]) -> int:
     machine = process.machine
-    return _out(process, f"{machine.ip if '-i' in arguments else machine.host_name}\n")
+    return out(process, f"{machine.ip if '-i' in arguments else machine.host_name}\n")
 
 
 def _inputs(process: Process, name: str, files: list[str]) -> tuple[list[str], int]:
@@ -182,7 +165,7 @@ def _inputs(process: Process, name: str, files: list[str]) -> tuple[list[str], i
         text = "" if file == "/dev/null" else process.machine.read(process.path(file))
         if text is None:
             folder = process.machine.listing(process.path(file)) is not None
-            code = _fail(
+            code = fail(
                 process,
                 f"{name}: {'read error: Is a directory' if folder else f'''can't open '{file}': No such file or directory'''}",
             )
@@ -239,26 +222,26 @@ async def ls(process: Process, arguments: list[str]) -> int:
         if names is None and process.machine.read(where) is not None:
             names = [path]
         if names is None:
-            code = _fail(process, f"ls: {path}: No such file or directory")
+            code = fail(process, f"ls: {path}: No such file or directory")
         elif names:
             process.output(1, "".join(f"{n}\n" for n in names))
     return code
 
 
 async def pwd(process: Process, arguments: list[str]) -> int:
-    return _out(process, process.folder + "\n")
+    return out(process, process.folder + "\n")
 
 
 async def seq(process: Process, arguments: list[str]) -> int:
     numbers = [int(a) for a in arguments if re.fullmatch(r"-?\d+", a)]
     if not 1 <= len(numbers) <= 3:
-        return _fail(process, "seq: invalid number of arguments")
+        return fail(process, "seq: invalid number of arguments")
     first, step, last = {1: (1, 1, numbers[0]), 2: (numbers[0], 1, numbers[-1])}.get(
         len(numbers), (numbers[0], numbers[1] if len(numbers) > 1 else 1, numbers[-1])
     )
     if step == 0:
-        return _fail(process, "seq: increment is 0")
-    return _out(process, "".join(f"{n}\n" for n in range(first, last + (1 if step > 0 else -1), step)))
+        return fail(process, "seq: increment is 0")
+    return out(process, "".join(f"{n}\n" for n in range(first, last + (1 if step > 0 else -1), step)))
 
 
 async def test(process: Process, arguments: list[str]) -> int:
@@ -312,11 +295,11 @@ async def grep(process: Process, arguments: list[str]) -> int:
     flags = "".join(a[1:] for a in arguments if re.fullmatch(r"-[a-zA-Z]+", a))
     rest = [a for a in arguments if not re.fullmatch(r"-[a-zA-Z]+", a)]
     if not rest:
-        return _fail(process, "grep: usage: grep [-ivqc] PATTERN [FILE...]", 2)
+        return fail(process, "grep: usage: grep [-ivqc] PATTERN [FILE...]", 2)
     try:
         pattern = re.compile(re.escape(rest[0]) if "F" in flags else rest[0], re.IGNORECASE if "i" in flags else 0)
     except re.error:
-        return _fail(process, f"grep: bad regex '{rest[0]}'", 2)
+        return fail(process, f"grep: bad regex '{rest[0]}'", 2)
     texts, _ = _inputs(process, "grep", rest[1:])
     lines = [line for text in texts for line in text.splitlines()]
     found = [line for line in lines if bool(pattern.search(line)) != ("v" in flags)]
@@ -340,18 +323,18 @@ async def wc(process: Process, arguments: list[str]) -> int:
 
 async def identity(process: Process, arguments: list[str]) -> int:
     if "-u" in arguments or "-g" in arguments:
-        return _out(process, "0\n")
-    return _out(process, "uid=0(root) gid=0(root) groups=0(root)\n")
+        return out(process, "0\n")
+    return out(process, "uid=0(root) gid=0(root) groups=0(root)\n")
 
 
 async def whoami(process: Process, arguments: list[str]) -> int:
-    return _out(process, "root\n")
+    return out(process, "root\n")
 
 
 async def uname(process: Process, arguments: list[str]) -> int:
     if "-a" in arguments:
-        return _out(process, f"Linux {process.machine.host_name} 6.1.0 #1 SMP x86_64 Linux\n")
-    return _out(
+        return out(process, f"Linux {process.machine.host_name} 6.1.0 #1 SMP x86_64 Linux\n")
+    return out(
         process,
         {"-m": "x86_64", "-r": "6.1.0", "-n": process.machine.host_name}.get("".join(arguments), "Linux") + "\n",
     )
@@ -378,199 +361,22 @@ async def remove(process: Process, arguments: list[str]) -> int:
         for known in gone:
             del process.machine.files[known]
         if not gone and not force:
-            code = _fail(process, f"rm: can't remove '{path}': No such file or directory")
+            code = fail(process, f"rm: can't remove '{path}': No such file or directory")
     return code
 
 
 async def tee(process: Process, arguments: list[str]) -> int:
     for path in (a for a in arguments if not a.startswith("-")):
         process.machine.write(process.path(path), process.input, "-a" in arguments)
-    return _out(process, process.input)
+    return out(process, process.input)
 
 
 async def listing_of_processes(process: Process, arguments: list[str]) -> int:
-    return _out(process, "PID   USER     TIME  COMMAND\n    1 root      0:00 sh\n")
+    return out(process, "PID   USER     TIME  COMMAND\n    1 root      0:00 sh\n")
 
 
 async def kill(process: Process, arguments: list[str]) -> int:
     return 0
-
-
-# -- network --------------------------------------------------------------------------------------------------------
-
-
-async def _fetch(process: Process, url: str) -> tuple[int, bytes, str, int]:
-    """Status, body, host and port; raises `Unreachable`."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    host = parts.hostname or ""
-    try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-    except ValueError:
-        raise Unreachable("host") from None
-    if process.machine.network is None:
-        raise Unreachable("host")
-    target = "127.0.0.1" if host == "localhost" else host
-    if target.startswith("127."):
-        target = process.machine.ip
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    status, body = await process.machine.network.fetch(process.machine.namespace, target, port, path)
-    return status, body, host, port
-
-
-_WITH_VALUE = frozenset(
-    {
-        "-m",
-        "-H",
-        "-X",
-        "-d",
-        "-A",
-        "-u",
-        "--max-time",
-        "--connect-timeout",
-        "--retry",
-        "--header",
-        "--request",
-        "--data",
-        "-T",
-        "-t",
-        "-U",
-        "--timeout",
-        "--tries",
-    }
-)
-
-
-async def curl(process: Process, arguments: list[str]) -> int:
-    flags, urls, target, form = "", [], "", ""
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if argument in ("-o", "--output"):
-            target = rest.pop(0) if rest else ""
-        elif argument in ("-w", "--write-out"):
-            form = rest.pop(0) if rest else ""
-        elif argument in _WITH_VALUE:
-            rest = rest[1:]
-        elif argument.startswith("--"):
-            flags += {"--silent": "s", "--fail": "f", "--head": "I", "--include": "i", "--show-error": "S"}.get(
-                argument, ""
-            )
-        elif argument.startswith("-"):
-            flags += argument[1:]
-        else:
-            urls.append(argument)
-    if not urls:
-        return _fail(process, "curl: try 'curl --help' or 'curl --manual' for more information", 2)
-    loud = "s" not in flags or "S" in flags
-    code = 0
-    for url in urls:
-        try:
-            status, body, _, _ = await _fetch(process, url)
-        except Unreachable as reason:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            if reason.reason == "host":
-                text, code = f"curl: (6) Could not resolve host: {parts.hostname}", 6
-            else:
-                port = parts.port or 80
-                text, code = (
-                    f"curl: (7) Failed to connect to {parts.hostname} port {port} after 0 ms: Could not connect to server",
-                    7,
-                )
-            if loud:
-                process.output(2, text + "\n")
-            if form:
-                process.output(1, _unescape(form.replace("%{http_code}", "000")))
-            continue
-        if "f" in flags and status >= 400:
-            code = 22
-            if loud:
-                process.output(2, f"curl: (22) The requested URL returned error: {status}\n")
-            continue
-        text = body.decode(errors="replace")
-        if "I" in flags or "i" in flags:
-            head_text = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\nContent-Length: {len(body)}\r\n\r\n"
-            text = head_text if "I" in flags else head_text + text
-        if target and target != "/dev/null":
-            process.machine.write(process.path(target), text)
-        elif not target:
-            process.output(1, text)
-        if form:
-            process.output(1, _unescape(form.replace("%{http_code}", str(status))))
-    return code
-
-
-_REASONS = {
-    200: "OK",
-    301: "Moved Permanently",
-    302: "Found",
-    404: "Not Found",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-
-
-async def wget(process: Process, arguments: list[str]) -> int:
-    quiet, target, urls, rest = False, "", [], list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if argument in ("-O", "--output-document") and rest:
-            target = rest.pop(0)
-        elif argument.startswith("-") and not argument.startswith("--"):
-            quiet = quiet or "q" in argument
-            if argument.endswith("O-"):
-                target = "-"
-            elif argument.endswith("O") and rest:
-                target = rest.pop(0)
-            elif argument in _WITH_VALUE:
-                rest = rest[1:]
-        elif not argument.startswith("--"):
-            urls.append(argument)
-    if not urls:
-        return _fail(process, "wget: missing URL")
-    for url in urls:
-        try:
-            status, body, host, port = await _fetch(process, url)
-        except Unreachable as reason:
-            parts = urlsplit(url if "://" in url else f"http://{url}")
-            if reason.reason == "host":
-                return _fail(process, f"wget: bad address '{parts.hostname}'")
-            return _fail(process, f"wget: can't connect to remote host ({parts.hostname}): Connection refused")
-        if not quiet:
-            process.output(2, f"Connecting to {host} ({host}:{port})\n")
-        if status >= 400:
-            return _fail(process, f"wget: server returned error: HTTP/1.1 {status} {_REASONS.get(status, '')}")
-        text = body.decode(errors="replace")
-        if target == "-":
-            process.output(1, text)
-        elif target != "/dev/null":
-            name = target or urlsplit(url).path.rsplit("/", 1)[-1] or "index.html"
-            process.machine.write(process.path(name), text)
-            if not quiet:
-                process.output(2, f"saving to '{name}'\n'{name}' saved\n")
-    return 0
-
-
-async def nslookup(process: Process, arguments: list[str]) -> int:
-    names = [a for a in arguments if not a.startswith("-")]
-    if not names:
-        return _fail(process, "nslookup: usage: nslookup HOST")
-    machine = process.machine
-    address = await machine.network.resolve(machine.namespace, names[0]) if machine.network else None
-    process.output(1, "Server:\t\t172.20.0.10\nAddress:\t172.20.0.10:53\n\n")
-    if address is None:
-        process.output(1, f"** server can't find {names[0]}: NXDOMAIN\n\n")
-        return 1
-    return _out(process, f"Name:\t{names[0]}\nAddress: {address}\n\n")
-
-
-async def dig(process: Process, arguments: list[str]) -> int:
-    names = [a for a in arguments if not a.startswith(("-", "+", "@"))]
-    machine = process.machine
-    address = await machine.network.resolve(machine.namespace, names[0]) if names and machine.network else None
-    if "+short" in arguments:
-        return _out(process, f"{address}\n" if address else "")
-    answer = f"\n;; ANSWER SECTION:\n{names[0]}.\t5\tIN\tA\t{address}\n" if address else "\n"
-    return _out(process, answer)
 
 
 async def forever(process: Process, arguments: list[str]) -> int:
@@ -582,9 +388,9 @@ async def forever(process: Process, arguments: list[str]) -> int:
 COMMANDS: Mapping[str, Program] = {
     "[": test,
     "cat": cat,
-    "curl": curl,
+    "curl": network.curl,
     "date": date,
-    "dig": dig,
+    "dig": network.dig,
     "echo": echo,
     "env": env,
     "false": false,
@@ -596,7 +402,7 @@ COMMANDS: Mapping[str, Program] = {
     "kill": kill,
     "ls": ls,
     "mkdir": make_folder,
-    "nslookup": nslookup,
+    "nslookup": network.nslookup,
     "pause": forever,
     "printenv": printenv,
     "printf": printf,
@@ -612,6 +418,6 @@ COMMANDS: Mapping[str, Program] = {
     "true": true,
     "uname": uname,
     "wc": wc,
-    "wget": wget,
+    "wget": network.wget,
     "whoami": whoami,
 }

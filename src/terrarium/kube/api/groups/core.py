@@ -12,7 +12,17 @@ from terrarium.kube.api.prepare import services as service_prepare
 from terrarium.kube.api.prepare import workloads as workload_prepare
 from terrarium.kube.api.prepare.pods import drop_disabled
 from terrarium.kube.api.strategies.make import status, strategy
-from terrarium.kube.api.validation import persistent, platform, pods, quotas, services, storage, workloads
+from terrarium.kube.api.validation import (
+    persistent,
+    platform,
+    pod_updates,
+    pod_warnings,
+    pods,
+    quotas,
+    services,
+    storage,
+    workloads,
+)
 
 V1 = Group("v1")
 
@@ -174,7 +184,7 @@ KINDS = (
                 name="ephemeralcontainers",
                 generation=True,
                 prepare=pod_prepare.ephemeral,
-                check=[pods.ephemeral_update],
+                check=[pod_updates.ephemeral_update],
             ),
             sub("eviction", CREATE, kind="Eviction", gv="policy/v1"),
             sub(
@@ -200,17 +210,17 @@ KINDS = (
                 name="resize",
                 generation=True,
                 prepare=pod_prepare.resize,
-                check=[pods.resize],
+                check=[pod_updates.resize],
             ),
-            status("io.k8s.api.core.v1.Pod", prepare=pod_prepare.status, check=[pods.status_update]),
+            status("io.k8s.api.core.v1.Pod", prepare=pod_prepare.status, check=[pod_updates.status_update]),
         ),
         strategy=strategy(
             "io.k8s.api.core.v1.Pod",
             create=pod_prepare.create,
             update=pod_prepare.update,
             check=[pods.pod],
-            check_update=[pods.pod_update],
-            warnings=pods.pod_warnings,
+            check_update=[pod_updates.pod_update],
+            warnings=pod_warnings.pod_warnings,
             generation=True,
             graceful=pod_prepare.graceful,
         ),

@@ -9,7 +9,7 @@ from typing import Any
 from terrarium.kube.api import gotext, names
 from terrarium.kube.api.kinds import Context, Obj
 from terrarium.kube.api.selectors import from_label_selector
-from terrarium.kube.api.validation import meta, pods
+from terrarium.kube.api.validation import meta, pod_warnings, pods
 from terrarium.kube.api.validation.fields import Errors, Raw, at
 
 MISMATCH = "`selector` does not match template `labels`"
@@ -407,15 +407,15 @@ def name_warnings(obj: Obj, context: Context) -> list[str]:
 
 def template_warnings(obj: Obj, context: Context) -> Sequence[str]:
     found = name_warnings(obj, context) if obj.get("kind") != "DaemonSet" else []
-    return found + pods.spec_warnings(at(obj, "spec", "template", "spec") or {}, "spec.template.spec")
+    return found + pod_warnings.spec_warnings(at(obj, "spec", "template", "spec") or {}, "spec.template.spec")
 
 
 def daemon_warnings(obj: Obj, context: Context) -> Sequence[str]:
-    return pods.spec_warnings(at(obj, "spec", "template", "spec") or {}, "spec.template.spec")
+    return pod_warnings.spec_warnings(at(obj, "spec", "template", "spec") or {}, "spec.template.spec")
 
 
 def cron_warnings(obj: Obj, context: Context) -> Sequence[str]:
     found = name_warnings(obj, context)
-    return found + pods.spec_warnings(
+    return found + pod_warnings.spec_warnings(
         at(obj, "spec", "jobTemplate", "spec", "template", "spec") or {}, "spec.jobTemplate.spec.template.spec"
     )
