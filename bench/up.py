@@ -87,7 +87,7 @@ def _cluster(session: Any, endpoint: str, pid: int, environment: dict[str, str])
         return arn
 
     cluster_role, pod_role = role("cluster", "eks.amazonaws.com"), role("pods", "eks-fargate-pods.amazonaws.com")
-    before = _memory(pid)
+    before = figures["memory once EC2 is loaded, MB"] = _memory(pid)
     elapsed = stopwatch()
     eks.create_cluster(
         name="bench",

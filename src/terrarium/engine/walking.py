@@ -5,6 +5,7 @@ variable, local, output, module call and provider its value. What happens to res
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,7 +78,7 @@ _SENSITIVE_OUTPUT = (
 )
 
 
-class Walk:
+class Walk(ABC):
     """One pass over the graph. Diagnostics gather in `diagnostics`; a visit that made errors returns false."""
 
     allow_unknown_keys = False
@@ -375,8 +376,9 @@ class Walk:
 
     # --- resources and checks ----------------------------------------------------------------------------------
 
+    @abstractmethod
     def visit_resource(self, node: Node) -> Diagnostics:
-        raise NotImplementedError
+        """Plans, validates or applies a resource: what the walks differ in."""
 
     def visit_check(self, node: Node) -> Diagnostics:
         check = self.module(node).module.checks[node.name]

@@ -256,7 +256,7 @@ class Player:
     async def _act(self, action: Document, following: Document) -> None:
         do = getattr(self, f"_do_{action['do']}", None)
         if do is None:
-            raise NotImplementedError(action["do"])
+            raise AssertionError(f"the replay knows no action {action['do']!r}")
         expected = action.get("code", 200)
         try:
             await (do(action, following) if action["do"] == "wait" else do(action))
